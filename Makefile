@@ -1,0 +1,129 @@
+# `make demo` and `make test` do all the set-up: they need Python 3.11 or newer, and make.
+# Another Python: `make test PYTHON=python3.13`. Only some tests: `make test ARGS=tests/house`.
+
+PYTHON ?= python3
+ARGS ?=
+VERSIONS := 3.11 3.12 3.13
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+SERIES := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+# Two environments per Python version: one with what a user gets, one with what tests need.
+DEMO_VENV := .venv/$(SERIES)-demo
+TEST_VENV := .venv/$(SERIES)-test
+DEMO := $(DEMO_VENV)/bin/python
+TEST := $(TEST_VENV)/bin/python
+
+# Directories are listed too: their date changes when a module is deleted.
+SOURCES := $(shell find wsclient -name __pycache__ -prune -o -print)
+PIP := -m pip --disable-pip-version-check --no-input
+# What may lack a wheel for this Python is never compiled here.
+WHEELS := --only-binary aiofastnet,picows,uvloop
+# setuptools packs what it finds in build/lib, deleted modules included.
+FORGET := rm -rf build/lib build/bdist.* wsclient.egg-info
+
+NODE_DIR := build/node
+# With -P, and for child processes with PYTHONSAFEPATH, the checkout is not on the import
+# path: tests see the installed package, as a user does.
+TEST_ENV := PYTHONSAFEPATH=1 WSCLIENT_INSTALLED=1 NODE_PATH="$(CURDIR)/$(NODE_DIR)/node_modules"
+
+.PHONY: help
+help: ## Print the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "PYTHON=python3.13 chooses the Python, ARGS='-k close' what pytest is told."
+
+.PHONY: demo
+demo: $(DEMO_VENV)/.installed ## Install with the runtime dependencies only and show it at work.
+	$(DEMO) -P -m wsclient demo
+
+.PHONY: test
+test: test-set-up ## Install with all extras and run the tests.
+	$(TEST_ENV) $(TEST) -P -m pytest $(ARGS)
+
+.PHONY: test-set-up
+test-set-up: $(TEST_VENV)/.installed $(NODE_DIR)/.tried
+
+.PHONY: test-all
+test-all: ## Run the tests on each supported Python found on this machine.
+	@set -e; for version in $(VERSIONS); do \
+	    if python=$$($(MAKE) -s find-python VERSION=$$version 2>/dev/null); then \
+	        echo "==> Python $$version: $$python"; $(MAKE) test PYTHON="$$python"; \
+	    else echo "==> Python $$version: skipped, not found in PATH nor in pyenv"; fi; \
+	done
+
+.PHONY: coverage
+coverage: test-set-up ## Run the tests and report which lines and branches they miss.
+	$(TEST_ENV) $(TEST) -P -m coverage run -m pytest $(ARGS)
+	$(TEST) -m coverage report
+
+.PHONY: lint
+lint: $(TEST_VENV)/.dependencies ## Check with ruff: rules and formatting.
+	$(TEST) -m ruff check .
+	$(TEST) -m ruff format --check .
+
+.PHONY: types
+types: $(TEST_VENV)/.dependencies ## Check with mypy: the package strictly, then the tests.
+	$(TEST) -m mypy --strict wsclient
+	$(TEST) -m mypy tests
+
+.PHONY: clean
+clean: ## Remove environments, builds and caches.
+	rm -rf .venv build dist wsclient.egg-info .coverage .hypothesis
+	rm -rf .mypy_cache .pytest_cache .ruff_cache
+	find wsclient tests -name __pycache__ -prune -exec rm -rf {} +
+
+# Prints a Python of the series VERSION that can make environments, or fails.
+.PHONY: find-python
+find-python:
+	@for python in $$(command -v python$(VERSION)) \
+	        $$(command -v pyenv >/dev/null && ls -d "$$(pyenv root)"/versions/$(VERSION).*/bin/python 2>/dev/null); do \
+	    if "$$python" -c 'import ensurepip, sys, venv; sys.exit("%d.%d" % sys.version_info[:2] != "$(VERSION)")' \
+	        >/dev/null 2>&1; then echo "$$python"; exit 0; fi; \
+	done; exit 1
+
+.PHONY: check-python
+check-python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "wsclient needs Python 3.11 or newer, and $(PYTHON) is not. Try: make PYTHON=python3.13 ..." >&2; exit 1; }
+
+# A stamp is touched when its step is complete; an interrupted step starts again.
+.venv/%/.created: | check-python
+	@echo "==> Making the environment .venv/$*"
+	@$(PYTHON) -m venv --clear .venv/$* || { \
+	    echo "$(PYTHON) cannot make an environment. On Debian and Ubuntu: install python3-venv." >&2; exit 1; }
+	@touch $@
+
+$(DEMO_VENV)/.installed: $(DEMO_VENV)/.created pyproject.toml $(SOURCES)
+	@echo "==> Installing wsclient and its runtime dependencies into $(DEMO_VENV)"
+	@$(FORGET)
+	@$(DEMO) $(PIP) install .
+	@touch $@
+
+$(TEST_VENV)/.dependencies: $(TEST_VENV)/.created pyproject.toml
+	@echo "==> Installing wsclient and what its tests need into $(TEST_VENV) (about a minute)"
+	@$(FORGET)
+	@$(TEST) $(PIP) install $(WHEELS) '.[test,fast,socks]' || { \
+	    echo "==> No ready wheel of aiofastnet, picows or uvloop: going on without; their tests are skipped"; \
+	    $(TEST) $(PIP) install '.[test-plain,socks]'; }
+	@touch $@
+
+$(TEST_VENV)/.installed: $(TEST_VENV)/.dependencies $(SOURCES)
+	@echo "==> Installing wsclient as it is now into $(TEST_VENV)"
+	@$(FORGET)
+	@$(TEST) $(PIP) install --quiet --no-deps --force-reinstall .
+	@touch $@
+
+# Node's `ws` is one of the servers to test against. Without Node those tests are skipped;
+# with Node, only CI insists on it.
+$(NODE_DIR)/.tried:
+	@mkdir -p $(NODE_DIR)
+	@if command -v node >/dev/null && command -v npm >/dev/null; then \
+	    echo "==> Installing Node's ws into $(NODE_DIR)"; \
+	    if npm install --no-save --no-audit --no-fund --prefix $(NODE_DIR) ws@8; then touch $@; \
+	    elif [ -n "$$CI" ]; then exit 1; \
+	    else echo "==> npm failed: the tests against Node's ws are skipped"; fi; \
+	else echo "==> Node is missing: the tests against Node's ws are skipped"; fi

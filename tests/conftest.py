@@ -1,0 +1,109 @@
+"""Runs ``async def`` tests on both event loops and gives every test the servers it asks for."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import gc
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from support.certificates import Certificates, make_certificates
+from support.process import PEERS, PeerProcess, Peers, PeerUnavailableError
+from support.running import LoopFactory, run_checked
+
+TEST_TIMEOUT = 30.0
+"""Seconds that one async test may take."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Announce the markers of the bed."""
+    config.addinivalue_line(
+        "markers", "abilities(*names): run with the peers that have all of these abilities"
+    )
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Take what exists now out of the garbage collector's sight.
+
+    Every async test collects garbage to find leaks; it need only look at its own.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> None:
+    """Give each async test the loop it runs on as a parameter."""
+    if collector.funcnamefilter(name) and inspect.iscoroutinefunction(obj):
+        pytest.mark.usefixtures("loop_factory")(obj)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make a test of each peer that has the abilities the test asks for."""
+    if "peer" not in metafunc.fixturenames:
+        return
+    needed = {
+        name for marker in metafunc.definition.iter_markers("abilities") for name in marker.args
+    }
+    names = [name for name, abilities in PEERS.items() if needed <= abilities]
+    assert names, f"no peer has {needed}"
+    metafunc.parametrize("peer", names, indirect=True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run an async test on its loop, under a time limit and the leak check."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    wanted = inspect.signature(pyfuncitem.obj).parameters
+    arguments = {name: pyfuncitem.funcargs[name] for name in wanted}
+    factory = cast(LoopFactory, pyfuncitem.funcargs["loop_factory"])
+    run_checked(lambda: pyfuncitem.obj(**arguments), factory, timeout=TEST_TIMEOUT)
+    return True
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def loop_factory(request: pytest.FixtureRequest) -> LoopFactory:
+    """The maker of the loop that the test runs on: the stock loop, then uvloop."""
+    if request.param == "asyncio":
+        return asyncio.new_event_loop
+    uvloop = pytest.importorskip("uvloop", reason="uvloop is not installed")
+    factory: LoopFactory = uvloop.new_event_loop
+    _warm(factory)
+    return factory
+
+
+@functools.cache
+def _warm(factory: LoopFactory) -> None:
+    """Make one loop in vain: libuv opens a pipe for signals once and keeps it for good."""
+    factory().close()
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """A throwaway authority and a server certificate for localhost and 127.0.0.1."""
+    return make_certificates(Path(tmp_path_factory.mktemp("certificates")))
+
+
+@pytest.fixture(scope="session")
+def peers(certificates: Certificates) -> Iterator[Peers]:
+    """All peers; each is started when first asked for."""
+    running = Peers(certificates)
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def peer(request: pytest.FixtureRequest, peers: Peers) -> PeerProcess:
+    """A server made with one of the other libraries, in a process of its own."""
+    try:
+        return peers.get(request.param)
+    except PeerUnavailableError as error:
+        if error.required:
+            raise
+        pytest.skip(str(error))

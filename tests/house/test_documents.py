@@ -1,0 +1,381 @@
+"""The code in README.md and docs/*.md works, and so does every example.
+
+How to write code into a page:
+
+- Each block fenced with three backticks and the word ``python`` alone runs as a test. ``await``,
+  ``async with`` and ``async for`` may stand at its top level.
+- ``ws://localhost:8888`` is replaced by the address of a server that runs during the tests. It
+  takes any path, echoes every message, and picks the first subprotocol offered. On the path
+  ``/ticks`` it sends the texts "1", "2" and "3" instead, and closes.
+- Each block starts afresh. After a line ``<!-- continues -->`` it continues the block before,
+  with the same names and in the same event loop.
+- Python code that would not run is shown in no other way: all words but ``python`` that look
+  like it are refused.
+
+Each file of examples/ runs in a process of its own without arguments, and must exit with 0 soon.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+import logging
+import re
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import Any
+
+import pytest
+from aiohttp import WSMsgType, web
+
+from house.checkout import ROOT
+
+ADDRESS = "ws://localhost:8888"
+CONTINUES = "<!-- continues -->"
+EXAMPLE_TIMEOUT = 30.0  # seconds
+START_TIMEOUT = 10.0  # seconds
+
+FENCE = re.compile(r"^(?P<indent>[ ]*)(?P<mark>`{3,}|~{3,})[ ]*(?P<info>[^`]*?)[ ]*$")
+# What Python prints, with exit code 0, about things that were left behind.
+LEFT_BEHIND = re.compile(
+    r"Exception ignored|Warning:|was never (?:awaited|retrieved)|was destroyed but it is pending"
+    r"|Unclosed (?:client session|connector|connection)"
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block of Python."""
+
+    line: int
+    """Of its first line of code, from 1."""
+    source: str
+    continues: bool
+
+
+class PageError(Exception):
+    """The page itself breaks a rule that stands at the top of this file."""
+
+
+# Reading pages.
+
+
+def blocks(text: str) -> Iterator[Block]:
+    """Find the blocks of Python on a page."""
+    lines = text.splitlines()
+    before = ""
+    number = 0
+    while number < len(lines):
+        fence = FENCE.match(lines[number])
+        if not fence:
+            before = lines[number].strip() or before
+            number += 1
+            continue
+        end = closing_fence(lines, number, fence["mark"])
+        if is_python(fence["info"], number + 1):
+            source = textwrap.dedent("\n".join(lines[number + 1 : end])) + "\n"
+            yield Block(number + 2, source, continues=before == CONTINUES)
+        elif before == CONTINUES:
+            raise PageError(f"line {number + 1}: only a block of python can continue another")
+        before = ""
+        number = end + 1
+
+
+def closing_fence(lines: list[str], start: int, mark: str) -> int:
+    for number in range(start + 1, len(lines)):
+        text = lines[number].strip()
+        if text.startswith(mark) and set(text) == {mark[0]}:
+            return number
+    raise PageError(f"line {start + 1}: this block is never closed")
+
+
+def is_python(info: str, line: int) -> bool:
+    if info == "python":
+        return True
+    if re.match(r"\{?\.?py", info, re.IGNORECASE):
+        raise PageError(f"line {line}: write ```python alone, so that the block runs: {info!r}")
+    return False
+
+
+def chains(text: str) -> list[list[Block]]:
+    """Put each block together with those that continue it."""
+    found: list[list[Block]] = []
+    for block in blocks(text):
+        if not block.continues:
+            found.append([block])
+        elif found:
+            found[-1].append(block)
+        else:
+            raise PageError(f"line {block.line}: there is no block before it to continue")
+    return found
+
+
+# Running blocks.
+
+
+def run_chain(chain: list[Block], path: str, address: str) -> dict[str, Any]:
+    """Run blocks one after the other in one namespace and one event loop; give the names."""
+    names: dict[str, Any] = {"__name__": "__main__"}
+    with asyncio.Runner() as runner:
+        for block in chain:
+            code = compile_block(block, path, address)
+            if code.co_flags & inspect.CO_COROUTINE:
+                runner.run(FunctionType(code, names)())
+            else:
+                exec(code, names)
+    return names
+
+
+def compile_block(block: Block, path: str, address: str) -> CodeType:
+    # Empty lines before the code make tracebacks show the lines of the page.
+    source = "\n" * (block.line - 1) + block.source.replace(ADDRESS, address)
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    code: CodeType = compile(source, path, "exec", flags=flags, dont_inherit=True)
+    return code
+
+
+# The server behind ADDRESS.
+
+
+async def answer(request: web.Request) -> web.WebSocketResponse:
+    offered = request.headers.get("Sec-WebSocket-Protocol", "")
+    socket = web.WebSocketResponse(protocols=[p.strip() for p in offered.split(",") if p])
+    await socket.prepare(request)
+    if request.path == "/ticks":
+        for tick in ("1", "2", "3"):
+            await socket.send_str(tick)
+    else:
+        await echo(socket)
+    await socket.close()
+    return socket
+
+
+async def echo(socket: web.WebSocketResponse) -> None:
+    async for message in socket:
+        if message.type is WSMsgType.TEXT:
+            await socket.send_str(message.data)
+        elif message.type is WSMsgType.BINARY:
+            await socket.send_bytes(message.data)
+
+
+class ServerThread:
+    """An echo server in a thread of its own, so that a block may block."""
+
+    def __init__(self) -> None:
+        self.address = ""
+        self._ready = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="documents-server")
+
+    def start(self) -> None:
+        self._thread.start()
+        assert self._ready.wait(START_TIMEOUT), "the server of the documents did not start"
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        app = web.Application()
+        app.router.add_get("/{path:.*}", answer)
+        runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=1.0)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            host, port = runner.addresses[0][:2]
+            self.address = f"ws://{host}:{port}"
+            self._ready.set()
+            await self._stop.wait()
+        finally:
+            await runner.cleanup()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    thread = ServerThread()
+    thread.start()
+    try:
+        yield thread.address
+    finally:
+        thread.stop()
+
+
+# The pages and the examples.
+
+
+def pages() -> list[Path]:
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+
+
+def chains_of_pages() -> Iterator[Any]:
+    """Make one case per chain; a page that cannot be read is a case that says why."""
+    for page in pages():
+        path = page.relative_to(ROOT).as_posix()
+        try:
+            found = chains(page.read_text(encoding="utf-8"))
+        except (OSError, PageError) as error:
+            yield pytest.param([], path, error, id=path)
+            continue
+        for chain in found:
+            yield pytest.param(chain, path, None, id=f"{path}:{chain[0].line}")
+
+
+def examples() -> list[Path]:
+    return sorted((ROOT / "examples").glob("**/*.py"))
+
+
+@pytest.mark.parametrize(("chain", "path", "error"), list(chains_of_pages()))
+def test_page(
+    chain: list[Block],
+    path: str,
+    error: Exception | None,
+    server: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    if error:
+        pytest.fail(f"{path}: {error}")
+    run_chain(chain, str(ROOT / path), server)
+    complaints = [r for r in caplog.records if r.name == "asyncio" and r.levelno >= logging.ERROR]
+    assert not complaints, "\n".join(record.getMessage() for record in complaints)
+
+
+def test_readme_shows_code() -> None:
+    assert chains((ROOT / "README.md").read_text(encoding="utf-8"))
+
+
+def test_there_are_examples() -> None:
+    assert examples()
+
+
+@pytest.mark.parametrize(
+    "example", [pytest.param(path, id=path.relative_to(ROOT).as_posix()) for path in examples()]
+)
+def test_example(example: Path, tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-X", "dev", str(example)],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=EXAMPLE_TIMEOUT,
+    )
+    shown = f"{result.stdout}\n{result.stderr}"
+    assert result.returncode == 0, f"exit code {result.returncode}\n{shown}"
+    assert not LEFT_BEHIND.search(result.stderr), shown
+
+
+# The reader, the runner and the server, checked.
+
+PAGE = """
+Text, and `code`.
+
+```python
+x = 1
+```
+
+```sh
+make demo
+```
+
+<!-- continues -->
+
+```python
+x += 1
+```
+
+- A list:
+
+  ```python
+  if True:
+      y = 5
+  ```
+"""
+
+
+def test_blocks_are_found_in_their_place() -> None:
+    first, second = chains(PAGE)
+    assert [(block.line, block.source) for block in first] == [(5, "x = 1\n"), (15, "x += 1\n")]
+    assert [(block.line, block.source) for block in second] == [(21, "if True:\n    y = 5\n")]
+
+
+def test_blocks_in_a_block_are_text() -> None:
+    assert chains("````md\n```python\nx\n```\n````\n") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        pytest.param("```python no-run\nx\n```", "line 1: write", id="no-run"),
+        pytest.param("```py\nx\n```", "'py'", id="py"),
+        pytest.param("```Python\nx\n```", "'Python'", id="capital"),
+        pytest.param("```pycon\n>>> x\n```", "'pycon'", id="session"),
+        pytest.param("~~~python3\nx\n~~~", "'python3'", id="tildes"),
+        pytest.param("\n```python\nx\n", "line 2: this block is never closed", id="open"),
+        pytest.param(f"{CONTINUES}\n```python\nx\n```", "no block before", id="continues none"),
+        pytest.param(f"{CONTINUES}\n```sh\nx\n```", "only a block of python", id="continues sh"),
+    ],
+)
+def test_bad_pages_are_refused(text: str, says: str) -> None:
+    with pytest.raises(PageError, match=re.escape(says)):
+        chains(text)
+
+
+def test_a_chain_shares_names_and_loop() -> None:
+    page = (
+        "```python\nimport asyncio\nloop = asyncio.get_running_loop()\nawait asyncio.sleep(0)\n"
+        "```\n"
+        f"{CONTINUES}\n```python\nplain = 1\n```\n"
+        f"{CONTINUES}\n```python\nassert await asyncio.sleep(0, plain) == 1\n"
+        "same = asyncio.get_running_loop() is loop\n```\n"
+    )
+    (chain,) = chains(page)
+    assert run_chain(chain, "page.md", "")["same"] is True
+
+
+def test_a_block_may_run_a_loop_of_its_own() -> None:
+    (chain,) = chains(
+        "```python\nimport asyncio\nasync def main():\n    return 3\nx = asyncio.run(main())\n```"
+    )
+    assert run_chain(chain, "page.md", "")["x"] == 3
+
+
+def test_an_error_shows_the_line_of_the_page() -> None:
+    (chain,) = chains("One.\n\n```python\nx = 1\nraise KeyError(x)\n```")
+    with pytest.raises(KeyError) as caught:
+        run_chain(chain, "page.md", "")
+    last = caught.traceback[-1]
+    assert (Path(str(last.path)).name, last.lineno + 1) == ("page.md", 5)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"), [("/chat?room=1", ["a", "b"]), ("/ticks", ["1", "2", "3"])]
+)
+def test_the_server_behind_the_address(server: str, path: str, expected: list[str]) -> None:
+    page = f"""
+```python
+import aiohttp
+
+received = []
+async with aiohttp.ClientSession() as session:
+    async with session.ws_connect("{ADDRESS}{path}", protocols=["v2", "v1"]) as ws:
+        assert ws.protocol == "v2"
+        for text in [] if "{path}" == "/ticks" else ["a", "b"]:
+            await ws.send_str(text)
+        while len(received) < {len(expected)}:
+            received.append(await ws.receive_str())
+```
+"""
+    (chain,) = chains(page)
+    assert run_chain(chain, "page.md", server)["received"] == expected

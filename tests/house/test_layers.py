@@ -1,0 +1,238 @@
+"""A module imports only from lower floors: this file holds the floor plan and checks it.
+
+Every import counts: at the top, inside a function, and under ``TYPE_CHECKING`` too, because a
+cycle of types is a cycle of understanding. The one exception is a subpackage's ``__init__``,
+which may gather names from its own modules.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection, Iterator, Mapping
+
+import pytest
+
+from house.checkout import Module, package_modules
+
+PACKAGE = "wsclient"
+
+# The floor of each module; ``name.*`` is a package with all that is in it. A module may import
+# from strictly lower numbers, so that modules of one number do not know each other.
+FLOORS: dict[str, float] = {
+    "errors": 0,
+    # Floor 1: no open connection yet, or none at all.
+    "urls": 1.0,
+    "protocol.opcodes": 1.0,
+    "protocol.frames": 1.1,
+    "protocol.deflate": 1.1,
+    "protocol.closing": 1.1,
+    "protocol.handshake": 1.2,
+    "protocol.messages": 1.2,
+    "protocol": 1.3,
+    "options": 1.4,
+    "credentials": 1.4,
+    "proxies": 1.4,
+    "tls.info": 1.4,
+    "tls.config": 1.4,
+    "tls.context": 1.5,
+    "tls": 1.5,
+    "connecting": 1.6,
+    "request": 1.7,
+    # Floor 2: one open connection.
+    "keepalive": 2.0,
+    "awaitables": 2.0,
+    "inbox": 2.0,
+    "payloads": 2.0,
+    "sender": 2.0,
+    "explain": 2.0,
+    "callbacks": 2.1,
+    "ending": 2.1,
+    "wire": 2.2,
+    "connection": 2.3,
+    # Floor 3: getting connected.
+    "failures": 3.0,
+    "tunnel": 3.0,
+    "upgrade": 3.1,
+    "client": 3.2,
+    "__init__": 3.9,
+    # Floor 4: leaves, which use the package as a user does.
+    "cli.*": 4.0,
+    "testing.*": 4.0,
+    "__main__": 4.1,
+}
+
+NO_IO = "wsclient.protocol"
+NOT_IN_PROTOCOL = frozenset({"asyncio", "logging", "socket", "ssl", "time"})
+
+
+def test_modules_import_only_from_lower_floors() -> None:
+    modules = package_modules()
+    known = {module.name for module in modules}
+    found = [line for module in modules for line in violations(module, known)]
+    assert not found, "\n" + "\n".join(found)
+
+
+def violations(
+    module: Module, known: Collection[str], floors: Mapping[str, float] = FLOORS
+) -> Iterator[str]:
+    """Say where `module` breaks the floor plan, one sentence per import."""
+    floor = floor_of(module.name, floors)
+    if floor is None:
+        yield (
+            f"{module.path}: no floor is known for {module.name}. Decide which modules it may"
+            " import and who may import it, and give it a line in FLOORS of"
+            " tests/house/test_layers.py."
+        )
+        return
+    for target, line in imports(module, known):
+        place = f"{module.path}:{line}"
+        if is_below(PACKAGE, target):
+            yield from wrong_floor(module, floor, target, place, floors)
+        elif is_below(NO_IO, module.name) and target.partition(".")[0] in NOT_IN_PROTOCOL:
+            yield f"{place}: {NO_IO} does no I/O and has no clock: it may not import {target}"
+
+
+def wrong_floor(
+    module: Module, floor: float, target: str, place: str, floors: Mapping[str, float]
+) -> Iterator[str]:
+    if module.is_package and module.name != PACKAGE and is_below(module.name, target):
+        return
+    target_floor = floor_of(target, floors)
+    if target_floor is None:
+        yield f"{place}: imports {target}, which has no line in FLOORS"
+    elif target_floor >= floor:
+        yield (
+            f"{place}: {module.name} (floor {floor}) imports {target} (floor {target_floor});"
+            " only lower floors may be imported"
+        )
+
+
+def floor_of(name: str, floors: Mapping[str, float]) -> float | None:
+    """Look up a module: its own line, else that of the nearest package with ``.*``."""
+    short = "__init__" if name == PACKAGE else name.removeprefix(PACKAGE + ".")
+    if short in floors:
+        return floors[short]
+    while short:
+        if f"{short}.*" in floors:
+            return floors[f"{short}.*"]
+        short = short.rpartition(".")[0]
+    return None
+
+
+def imports(module: Module, known: Collection[str]) -> Iterator[tuple[str, int]]:
+    """Yield every imported module, whole names, with its line; `known` are our own modules."""
+    for node in ast.walk(ast.parse(module.source)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            base = import_base(module, node)
+            # `from package import module` is about the module, not about the package.
+            for target in sorted({whole_name(base, alias.name, known) for alias in node.names}):
+                yield target, node.lineno
+
+
+def whole_name(base: str, name: str, known: Collection[str]) -> str:
+    submodule = f"{base}.{name}"
+    return submodule if submodule in known else base
+
+
+def import_base(module: Module, node: ast.ImportFrom) -> str:
+    """Resolve the leading dots of ``from ..x import y``."""
+    if node.level == 0:
+        return node.module or ""
+    up = node.level - 1 if module.is_package else node.level
+    parts = module.name.split(".")
+    parts = parts[: len(parts) - up]
+    return ".".join([*parts, node.module] if node.module else parts)
+
+
+def is_below(package: str, name: str) -> bool:
+    return name == package or name.startswith(package + ".")
+
+
+# The checker, checked.
+
+KNOWN = frozenset(
+    "wsclient" if name == "__init__" else f"wsclient.{name.removesuffix('.*')}" for name in FLOORS
+)
+
+
+def check(name: str, source: str, *, is_package: bool = False) -> list[str]:
+    return list(violations(Module(name, f"{name}.py", source, is_package), KNOWN))
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        pytest.param("wsclient.client", "import wsclient.connection", id="import"),
+        pytest.param("wsclient.client", "from wsclient.errors import E", id="from"),
+        pytest.param("wsclient.client", "from . import errors", id="relative"),
+        pytest.param("wsclient.protocol.frames", "from ..errors import E", id="two dots"),
+        pytest.param("wsclient.protocol.messages", "from .frames import F", id="rung below"),
+        pytest.param("wsclient.options", "from wsclient.protocol import D", id="package"),
+        pytest.param("wsclient.connection", "import asyncio, ssl, time", id="I/O above"),
+        pytest.param("wsclient.protocol.frames", "import timeit, struct", id="other stdlib"),
+        pytest.param("wsclient.cli", "from wsclient import websocket_connect", id="leaf"),
+        pytest.param("wsclient.testing.servers", "import wsclient", id="module in a leaf"),
+        pytest.param("wsclient.client", "import wsclientele", id="another package"),
+    ],
+)
+def test_checker_allows(name: str, source: str) -> None:
+    assert check(name, source) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "says"),
+    [
+        pytest.param("wsclient.errors", "import wsclient.options", "floor 1.4", id="upwards"),
+        pytest.param("wsclient.inbox", "from wsclient import keepalive", "lower", id="sideways"),
+        pytest.param("wsclient.inbox", "from . import keepalive", "lower", id="relative"),
+        pytest.param("wsclient.options", "from wsclient import tls", "lower", id="same floor"),
+        pytest.param(
+            "wsclient.protocol.frames", "from .messages import M", "floor 1.2", id="rung above"
+        ),
+        pytest.param(
+            "wsclient.protocol.frames", "from . import Frame", "floor 1.3", id="own package"
+        ),
+        pytest.param("wsclient.client", "from wsclient import connect", "floor 3.9", id="top"),
+        pytest.param("wsclient.client", "from . import *", "floor 3.9", id="star"),
+        pytest.param(
+            "wsclient.connection",
+            "def f():\n    if True:\n        from wsclient.client import c",
+            "connection.py:3",
+            id="inside a function",
+        ),
+        pytest.param(
+            "wsclient.connection",
+            "if TYPE_CHECKING:\n    from wsclient.client import c",
+            "client",
+            id="type checking",
+        ),
+        pytest.param("wsclient.gadgets", "", "line in FLOORS", id="unlisted module"),
+        pytest.param("wsclient.protocol.extra", "", "line in FLOORS", id="unlisted in package"),
+        pytest.param("wsclient.cli", "import wsclient.gadgets", "no line", id="unlisted target"),
+    ],
+)
+def test_checker_objects(name: str, source: str, says: str) -> None:
+    (found,) = check(name, source)
+    assert says in found
+
+
+@pytest.mark.parametrize("module", sorted(NOT_IN_PROTOCOL))
+@pytest.mark.parametrize(
+    "template", ["import {}", "import {}.sub", "from {} import x", "def f():\n    import {} as y"]
+)
+def test_checker_keeps_io_out_of_protocol(module: str, template: str) -> None:
+    (found,) = check("wsclient.protocol.messages", template.format(module))
+    assert "does no I/O" in found
+
+
+def test_checker_lets_a_subpackage_gather_its_own_names() -> None:
+    assert check("wsclient.protocol", "from .messages import M", is_package=True) == []
+    assert check("wsclient.protocol", "from wsclient.options import O", is_package=True) != []
+
+
+def test_checker_holds_the_top_level_to_its_floor() -> None:
+    assert check("wsclient", "from .client import c", is_package=True) == []
+    assert check("wsclient", "from .testing import t", is_package=True) != []

@@ -1,0 +1,139 @@
+"""permessage-deflate (RFC 7692) with every parameter that the peers take."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from typing import Any
+
+import pytest
+
+from support.process import PeerProcess, Peers
+from wsclient import HandshakeError, WebSocketClientConnection, websocket_connect
+
+CHOICES: dict[str, tuple[object, ...]] = {
+    "server_no_context_takeover": (False, True),
+    "client_no_context_takeover": (False, True),
+    "server_max_window_bits": (None, 9, 12),
+    "client_max_window_bits": (None, 9, 15),
+}
+
+
+def parameter_sets() -> list[dict[str, Any]]:
+    """Return every combination of the four parameters, each with only what is set."""
+    return [
+        {name: value for name, value in zip(CHOICES, values, strict=True) if value}
+        for values in itertools.product(*CHOICES.values())
+    ]
+
+
+def describe(parameters: dict[str, Any]) -> str:
+    """Name a set briefly, such as ``snct-cmwb9``."""
+    parts = [
+        "".join(word[0] for word in name.split("_")) + ("" if value is True else str(value))
+        for name, value in parameters.items()
+    ]
+    return "-".join(parts) or "none"
+
+
+def every_kind() -> list[str | bytes]:
+    """Return messages that make a compressor use its window, its memory and its fallbacks."""
+    rng = random.Random(7692)
+    noise = rng.randbytes(50_000)
+    return [
+        "",
+        b"",
+        "a",
+        "hello " * 10_000,
+        "hello " * 10_000,
+        noise,
+        noise,
+        "é" * 40_000,
+        b"\x00" * 300_000,
+    ]
+
+
+async def exchange(conn: WebSocketClientConnection) -> None:
+    """Send each message and read it back."""
+    for message in every_kind():
+        conn.write_message(message, binary=isinstance(message, bytes))
+        assert await conn.read_message() == message
+
+
+def agreed(conn: WebSocketClientConnection) -> dict[str, str | None]:
+    """Return the parameters that the server answered."""
+    name, *parameters = conn.response_headers["Sec-WebSocket-Extensions"].split(";")
+    assert name.strip() == "permessage-deflate"
+    pairs = (each.strip().partition("=") for each in parameters)
+    return {key.strip(): value.strip() if sign else None for key, sign, value in pairs}
+
+
+async def exchange_as_offered(peer: PeerProcess, offer: dict[str, Any]) -> None:
+    """Connect with an offer, check that the server kept to it, and exchange messages."""
+    async with websocket_connect(peer.url("/echo"), compression_options=offer) as conn:
+        answer = agreed(conn)
+        if offer.get("server_no_context_takeover"):
+            assert "server_no_context_takeover" in answer
+        if bits := offer.get("server_max_window_bits"):
+            assert int(answer["server_max_window_bits"] or 0) <= bits
+        await exchange(conn)
+
+
+@pytest.mark.abilities("deflate", "deflate-flags")
+@pytest.mark.parametrize("offer", parameter_sets(), ids=describe)
+async def test_parameters_that_we_offer(peer: PeerProcess, offer: dict[str, Any]) -> None:
+    await exchange_as_offered(peer, offer)
+
+
+async def test_window_bits_for_tornado(peers: Peers) -> None:
+    for offer in parameter_sets():
+        if "server_no_context_takeover" not in offer:
+            await exchange_as_offered(peers.get("tornado"), offer)
+
+
+async def test_promise_that_the_server_drops_is_refused(peers: Peers) -> None:
+    # Tornado's server does not see parameters without a value, and so would keep its context.
+    url = peers.get("tornado").url("/echo")
+    with pytest.raises(HandshakeError, match="server_no_context_takeover"):
+        await websocket_connect(url, compression_options={"server_no_context_takeover": True})
+
+
+@pytest.mark.abilities("deflate-query")
+@pytest.mark.parametrize("wanted", parameter_sets(), ids=describe)
+async def test_parameters_that_the_server_asks_for(
+    peer: PeerProcess, wanted: dict[str, Any]
+) -> None:
+    async with websocket_connect(peer.url("/echo", **wanted), compression_options={}) as conn:
+        answer = agreed(conn)
+        for name, value in wanted.items():
+            assert name in answer
+            assert value is True or int(answer[name] or 15) == value
+        await exchange(conn)
+
+
+@pytest.mark.abilities("deflate")
+@pytest.mark.parametrize(
+    "options",
+    [{"compression_level": 1}, {"compression_level": 9, "mem_level": 1}, {"threshold": 1000}],
+    ids=["fast", "small", "threshold"],
+)
+async def test_local_settings_change_nothing_for_the_server(
+    peer: PeerProcess, options: dict[str, Any]
+) -> None:
+    async with websocket_connect(peer.url("/echo"), compression_options=options) as conn:
+        assert agreed(conn).keys() <= {"client_max_window_bits"}
+        await exchange(conn)
+
+
+async def test_not_offered_is_not_used(peer: PeerProcess) -> None:
+    async with websocket_connect(peer.url("/echo")) as conn:
+        assert "Sec-WebSocket-Extensions" not in conn.response_headers
+        await exchange(conn)
+
+
+async def test_server_that_declines_is_talked_to_uncompressed(peer: PeerProcess) -> None:
+    # picows takes no extension; the others take this one. Both must work with one client.
+    async with websocket_connect(peer.url("/echo"), compression_options={}) as conn:
+        taken = "Sec-WebSocket-Extensions" in conn.response_headers
+        assert taken == ("deflate" in peer.abilities)
+        await exchange(conn)

@@ -1,0 +1,1 @@
+"""WebSocket servers made with other people's libraries, each run in its own process."""

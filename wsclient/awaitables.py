@@ -1,0 +1,76 @@
+"""Awaitables that need not be awaited.
+
+`write_message`, `ping` and `close` act at once, when they are called. What they return is for
+those who want to wait. A plain coroutine would warn when it is dropped; a future would have to
+be made for every call. These are coroutines to `asyncio.create_task`, `gather` and `wait_for`
+as well, because they are `collections.abc.Coroutine`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, Generic, TypeVar
+
+__all__ = ["DONE", "Done", "Lazy"]
+
+T = TypeVar("T")
+
+
+class Lazy(Coroutine[Any, Any, T], Generic[T]):
+    """A coroutine that is made when somebody waits for it, and not before.
+
+    Awaiting it again starts a new one.
+
+    Args:
+        make: makes the coroutine.
+    """
+
+    __slots__ = ("_coroutine", "_make")
+
+    def __init__(self, make: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self._make = make
+        self._coroutine: Coroutine[Any, Any, T] | None = None
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return self._make().__await__()
+
+    def send(self, value: Any) -> Any:
+        """Resume, as `asyncio.Task` does."""
+        if self._coroutine is None:
+            self._coroutine = self._make()
+        return self._coroutine.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """Raise inside, as `asyncio.Task` does to cancel."""
+        if self._coroutine is None:
+            self._coroutine = self._make()
+        return self._coroutine.throw(*error)
+
+    def close(self) -> None:
+        """End the waiting."""
+        if self._coroutine is not None:
+            self._coroutine.close()
+
+
+class Done(Coroutine[Any, Any, None]):
+    """Something that is done already; one object serves every caller."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return iter(())  # type: ignore[return-value]  # an empty iterator is all that await needs
+
+    def send(self, value: Any) -> Any:
+        """End at once."""
+        raise StopIteration
+
+    def throw(self, *error: Any) -> Any:
+        """Raise what is thrown in."""
+        first = error[0]
+        raise first if isinstance(first, BaseException) else first(*error[1:2])
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+DONE = Done()

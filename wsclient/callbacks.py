@@ -1,0 +1,143 @@
+"""Callback mode: each message once, strictly in order, one at a time, and then ``None``.
+
+A plain callback runs at once, as the bytes come in. When a callback returns an awaitable, a
+task waits for it and goes on with the queue; meanwhile new messages stay in the queue, whose
+limits pause the socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from .inbox import Inbox
+
+__all__ = ["CallbackRunner"]
+
+
+class CallbackRunner:
+    """Feed one callback from one inbox.
+
+    Attributes:
+        finished: whether the callback has had its ``None`` and nothing of it runs any more.
+
+    Args:
+        loop: the loop of the connection.
+        callback: plain or async; called with ``str``, ``bytes``, and ``None`` at the end.
+        inbox: where the messages come from.
+        on_error: called with what the callback raised; no message is delivered after that.
+        on_finished: called once, when all is done.
+    """
+
+    __slots__ = (
+        "_busy",
+        "_callback",
+        "_failed",
+        "_inbox",
+        "_last_call",
+        "_loop",
+        "_on_error",
+        "_on_finished",
+        "_task",
+        "finished",
+    )
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        callback: Callable[[str | bytes | None], Any],
+        inbox: Inbox,
+        *,
+        on_error: Callable[[BaseException], None],
+        on_finished: Callable[[], None],
+    ) -> None:
+        self._loop = loop
+        self._callback = callback
+        self._inbox = inbox
+        self._on_error = on_error
+        self._on_finished = on_finished
+        self._task: asyncio.Task[None] | None = None
+        self._busy = False
+        self._failed = False
+        self._last_call = False
+        self.finished = False
+
+    @property
+    def current(self) -> bool:
+        """Whether the running task is the one that awaits the callback."""
+        return self._task is not None and asyncio.current_task(self._loop) is self._task
+
+    def run(self) -> None:
+        """Deliver what there is; called whenever messages have come in, and at the end."""
+        if self._busy or self.finished:
+            return
+        self._busy = True
+        pending: Awaitable[Any] | None = None
+        try:
+            pending = self._deliver()
+        finally:
+            self._busy = pending is not None
+        if pending is not None:
+            self._task = self._loop.create_task(self._drive(pending))
+        else:
+            self._finish_if_done()
+
+    def _next(self) -> tuple[str | bytes | None] | None:
+        """Take the next argument of the callback, in a tuple; ``None`` if there is none."""
+        if self._inbox.queue and not self._failed:
+            return (self._inbox.take(),)
+        if self._inbox.ended and not self._last_call:
+            self._last_call = True
+            return (None,)
+        return None
+
+    def _deliver(self) -> Awaitable[Any] | None:
+        """Call the callback until it returns an awaitable or nothing is left."""
+        while (argument := self._next()) is not None:
+            pending = self._call(*argument)
+            if pending is not None:
+                return pending
+        return None
+
+    def _call(self, message: str | bytes | None) -> Awaitable[Any] | None:
+        try:
+            result = self._callback(message)
+        except Exception as exc:
+            self._fail(exc)
+            return None
+        return result if result is not None and inspect.isawaitable(result) else None
+
+    async def _drive(self, pending: Awaitable[Any] | None) -> None:
+        try:
+            await self._await_in_turn(pending)
+        except BaseException as exc:
+            # Cancelled from outside, or the interpreter is going down: the connection cannot
+            # go on, and the callback gets its last call now, while this task still may run.
+            self._fail(exc)
+            if not self._last_call:
+                self._last_call = True
+                await self._await_in_turn(self._call(None))
+            raise
+        finally:
+            self._task = None
+            self._busy = False
+            self._finish_if_done()
+
+    async def _await_in_turn(self, pending: Awaitable[Any] | None) -> None:
+        while pending is not None:
+            try:
+                await pending
+            except Exception as exc:
+                self._fail(exc)
+            pending = self._deliver()
+
+    def _fail(self, exc: BaseException) -> None:
+        self._failed = True
+        self._on_error(exc)
+
+    def _finish_if_done(self) -> None:
+        if self._last_call and not self.finished:
+            self.finished = True
+            self._on_finished()

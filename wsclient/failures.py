@@ -1,0 +1,230 @@
+"""From the exceptions of aiohttp and ssl to ours: the one boundary where they are mapped.
+
+Only types, numbers and `ssl`'s own names decide, never the text of a message.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+
+import aiohttp
+from yarl import URL
+
+from .errors import (
+    ConnectError,
+    ConnectTimeoutError,
+    HandshakeError,
+    InvalidURLError,
+    ProxyError,
+    TLSError,
+    WebSocketError,
+)
+from .urls import shown_url
+
+__all__ = ["map_failure", "refusal"]
+
+_WRONG_TLS = frozenset({"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "HTTP_REQUEST"})
+
+_STATUS_HINTS = {
+    400: "The server did not like the request; the body may say why.",
+    401: "Credentials are missing or wrong: pass auth=(user, password), or a token in headers=.",
+    404: "Nothing is at this path: check the path of the URL.",
+    407: "The proxy wants credentials: put them into the proxy's URL.",
+    426: "The server wants another protocol or version; see its Upgrade header.",
+}
+
+_NGINX_TLS_BODIES = {
+    b"No required SSL certificate was sent": (
+        "The server requires a client certificate, and none was sent."
+    ),
+    b"The SSL certificate error": "The server did not accept the client certificate.",
+    b"The plain HTTP request was sent to HTTPS port": (
+        "The server expects TLS on this port: use wss:// instead of ws://."
+    ),
+    b"Client sent an HTTP request to an HTTPS server": (
+        "The server expects TLS on this port: use wss:// instead of ws://."
+    ),
+}
+
+
+def map_failure(exc: BaseException, url: URL, proxy: URL | None) -> WebSocketError | None:
+    """Return our error for a failed request; ``None`` for what is not ours to map.
+
+    Args:
+        exc: what aiohttp raised.
+        url: what was to be opened.
+        proxy: the proxy on the way, ``None`` without.
+    """
+    where = shown_url(url)
+    if isinstance(exc, aiohttp.ClientHttpProxyError):
+        return _proxy_refusal(exc, proxy)
+    tls_fault = next((e for e in _chain(exc) if isinstance(e, ssl.SSLError)), None)
+    if tls_fault is not None:
+        return _tls_error(tls_fault, where, proxy)
+    if isinstance(exc, aiohttp.ClientProxyConnectionError):
+        return ProxyError(f"cannot connect to the proxy {_shown(proxy)}: {_os_text(exc)}.")
+    if _is_socks_error(exc):
+        return ProxyError(f"the SOCKS proxy {_shown(proxy)} failed: {exc}.")
+    if isinstance(exc, aiohttp.ClientConnectorDNSError | socket.gaierror):
+        return _dns_error(exc, url, proxy)
+    if isinstance(exc, aiohttp.InvalidURL):
+        return InvalidURLError(f"the URL {where} cannot be requested.")
+    if isinstance(exc, TimeoutError):
+        return ConnectTimeoutError(f"a time limit of the session ran out connecting to {where}.")
+    if isinstance(exc, aiohttp.ClientConnectorError) and _is_reset(exc) and url.scheme == "wss":
+        return TLSError(
+            f"{where} closed the connection during the TLS handshake, and gave no reason.",
+            hint="Does the server speak TLS on this port, and does it want a client certificate?",
+        )
+    if isinstance(exc, aiohttp.ClientConnectorError):
+        return ConnectError(
+            f"cannot connect to {where}: {_os_text(exc)}.", phase="tcp", hint=_tcp_hint(exc)
+        )
+    if isinstance(exc, aiohttp.ServerDisconnectedError | ConnectionError | aiohttp.ClientOSError):
+        return _no_answer(where, url)
+    if isinstance(exc, aiohttp.ClientResponseError | aiohttp.ClientPayloadError):
+        return ConnectError(
+            f"{where} did not answer with valid HTTP.",
+            phase="http",
+            hint="Is this the port of a web server?",
+        )
+    if isinstance(exc, aiohttp.ClientError | OSError):
+        return ConnectError(f"cannot connect to {where}: {_os_text(exc)}.", phase="tcp")
+    return None
+
+
+def _chain(exc: BaseException | None) -> Iterator[BaseException]:
+    # Python 3.11 and 3.12.1 hide the ssl error of TLS in TLS behind a TypeError (cpython
+    # #113214), so that the context counts as well as the cause.
+    seen: set[int] = set()
+    while exc is not None and id(exc) not in seen:
+        seen.add(id(exc))
+        yield exc
+        exc = exc.__cause__ or exc.__context__
+
+
+def _shown(proxy: URL | None) -> str:
+    return "" if proxy is None else shown_url(proxy)
+
+
+def _os_text(exc: BaseException) -> str:
+    for link in _chain(exc):
+        number = getattr(link, "errno", None)
+        if isinstance(link, OSError) and isinstance(number, int) and number > 0:
+            return os.strerror(number)
+    return str(exc) or type(exc).__name__
+
+
+def _is_socks_error(exc: BaseException) -> bool:
+    # An optional dependency: asked by name, so that it need not be imported.
+    packages = {type(link).__module__.partition(".")[0] for link in _chain(exc)}
+    return bool(packages & {"aiohttp_socks", "python_socks"})
+
+
+def _dns_error(exc: BaseException, url: URL, proxy: URL | None) -> ConnectError:
+    host = (url if proxy is None else proxy).host
+    cause = getattr(exc, "os_error", None) or exc
+    text = getattr(cause, "strerror", None) or str(cause)
+    if proxy is not None:
+        return ProxyError(f"the name of the proxy, {host}, cannot be resolved: {text}.")
+    return ConnectError(
+        f"the host name {host} cannot be resolved: {text}.",
+        phase="dns",
+        hint="Check the spelling, and the DNS of this machine.",
+    )
+
+
+def _is_reset(exc: BaseException) -> bool:
+    return any(isinstance(link, ConnectionResetError) for link in _chain(exc))
+
+
+def _tcp_hint(exc: aiohttp.ClientConnectorError) -> str:
+    if any(isinstance(link, ConnectionRefusedError) for link in _chain(exc)):
+        return "Nothing listens on that port: check host and port, and that the server runs."
+    return ""
+
+
+def _no_answer(where: str, url: URL) -> ConnectError:
+    hint = (
+        "If the server expects TLS on this port, use wss:// instead of ws://."
+        if url.scheme == "ws"
+        else "If the server requires a client certificate, it may have refused ours."
+    )
+    return ConnectError(
+        f"{where} closed the connection without answering the upgrade request.",
+        phase="http",
+        hint=hint,
+    )
+
+
+def _proxy_refusal(exc: aiohttp.ClientHttpProxyError, proxy: URL | None) -> ProxyError:
+    hint = _STATUS_HINTS[407] if exc.status == 407 else ""
+    return ProxyError(
+        f"the proxy {_shown(proxy)} refused the tunnel with status {exc.status}.",
+        status=exc.status,
+        hint=hint,
+    )
+
+
+def _tls_error(fault: ssl.SSLError, where: str, proxy: URL | None) -> TLSError:
+    reason = fault.reason or ""
+    through = "" if proxy is None else f" through {_shown(proxy)}"
+    if isinstance(fault, ssl.SSLCertVerificationError):
+        return TLSError(
+            f"the certificate of {where}{through} was refused: {fault.verify_message}.",
+            reason=reason,
+            verify_code=fault.verify_code,
+            hint="For a private certificate authority pass tls=TLSConfig(cafile=...).",
+        )
+    hint = ""
+    if reason in _WRONG_TLS:
+        hint = "The server does not speak TLS on this port: use ws:// instead of wss://."
+    elif reason.endswith("CERTIFICATE_REQUIRED"):
+        hint = "The server requires a client certificate: pass tls=TLSConfig(cert=...)."
+    return TLSError(
+        f"TLS with {where}{through} failed: {reason or 'no reason given'}.",
+        reason=reason,
+        hint=hint,
+    )
+
+
+def refusal(status: int, headers: Mapping[str, str], body: bytes, where: str) -> HandshakeError:
+    """Return the error for an answer that does not upgrade.
+
+    Args:
+        status: HTTP status.
+        headers: response headers, names in lower case.
+        body: the start of the response body.
+        where: the URL, fit to be shown.
+    """
+    return HandshakeError(
+        f"{where} answered the upgrade request with status {status}.",
+        status=status,
+        headers=headers,
+        body=body,
+        hint=_refusal_hint(status, headers, body),
+    )
+
+
+def _refusal_hint(status: int, headers: Mapping[str, str], body: bytes) -> str:
+    if status == 400:
+        for text, hint in _NGINX_TLS_BODIES.items():
+            if text in body:
+                return hint
+    if status == 403:
+        return (
+            "The server forbids it: it may want credentials, or another Origin header "
+            "(origin=...)."
+        )
+    if status in (429, 503) and "retry-after" in headers:
+        return f"The server asks to come back later: Retry-After is {headers['retry-after']}."
+    if status == 429:
+        return "There were too many requests: wait before the next try."
+    if status == 200:
+        return "The path exists but is no WebSocket: check the path of the URL."
+    if 500 <= status <= 599:
+        return "The server, or what a gateway has behind it, is not working: try again later."
+    return _STATUS_HINTS.get(status, "")

@@ -1,0 +1,152 @@
+"""The queue between the parser and whoever reads.
+
+Messages are never handed to a reader before it takes them itself: a reader that is cancelled
+in between loses nothing, and the next one gets the message. Readers are served first come,
+first served.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable
+
+__all__ = ["Inbox"]
+
+
+class Inbox:
+    """Messages that have been received and not been read.
+
+    Attributes:
+        queue: the messages, oldest first.
+        size: their size: bytes of binary messages, characters of text.
+        received: how many messages have ever come in.
+        paused: whether reading from the transport is paused because the queue is full.
+        ended: whether nothing more will come in.
+
+    Args:
+        loop: the loop of the connection.
+        max_messages: how many messages make the queue full.
+        max_size: what total size makes it full.
+        on_low: called when a paused queue has emptied to half of both limits.
+    """
+
+    __slots__ = (
+        "_loop",
+        "_low_messages",
+        "_low_size",
+        "_max_messages",
+        "_max_size",
+        "_on_low",
+        "_waiters",
+        "_woken",
+        "ended",
+        "paused",
+        "queue",
+        "received",
+        "size",
+    )
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        max_messages: int,
+        max_size: int,
+        on_low: Callable[[], None],
+    ) -> None:
+        self._loop = loop
+        self._max_messages = max_messages
+        self._max_size = max_size
+        self._low_messages = max_messages // 2
+        self._low_size = max_size // 2
+        self._on_low = on_low
+        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._woken = 0
+        self.queue: deque[str | bytes] = deque()
+        self.size = 0
+        self.received = 0
+        self.paused = False
+        self.ended = False
+
+    def put(self, message: str | bytes) -> None:
+        """Append a message; nobody is woken before `wake_readers`."""
+        self.received += 1
+        self.size += len(message)
+        self.queue.append(message)
+
+    def take(self) -> str | bytes:
+        """Remove and return the oldest message.
+
+        Raises:
+            IndexError: there is none.
+        """
+        message = self.queue.popleft()
+        self.size -= len(message)
+        if self.paused and self.size <= self._low_size and len(self.queue) <= self._low_messages:
+            self._on_low()
+        return message
+
+    @property
+    def full(self) -> bool:
+        """Whether a limit has been reached."""
+        return len(self.queue) >= self._max_messages or self.size >= self._max_size
+
+    def drop_excess(self) -> int:
+        """Drop the newest messages beyond the limits; return how many."""
+        dropped = 0
+        while len(self.queue) > self._max_messages or self.size > self._max_size:
+            self.size -= len(self.queue.pop())
+            dropped += 1
+        return dropped
+
+    def clear(self) -> int:
+        """Drop everything; return how many messages that was."""
+        dropped = len(self.queue)
+        self.queue.clear()
+        self.size = 0
+        return dropped
+
+    def end(self) -> None:
+        """Let readers have what is in the queue, and then ``None`` for ever."""
+        self.ended = True
+        self.wake_readers()
+
+    def wake_readers(self) -> None:
+        """Wake as many waiting readers as there is something for, the oldest first."""
+        while self._waiters and (self.ended or len(self.queue) > self._woken):
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                self._woken += 1
+
+    async def get(self) -> str | bytes | None:
+        """Return the next message; ``None`` when the queue has ended.
+
+        Cancelling loses no message.
+        """
+        while not self.queue or self._waiters or self._woken:
+            if self.ended and not self.queue:
+                return None
+            await self._wait()
+            if self.queue:
+                break
+        return self.take()
+
+    async def _wait(self) -> None:
+        waiter = self._loop.create_future()
+        self._waiters.append(waiter)
+        self.wake_readers()
+        try:
+            await waiter
+        except BaseException:
+            if waiter.done() and not waiter.cancelled():
+                # Cancelled after having been woken: it is the next one's turn.
+                self._woken -= 1
+                self.wake_readers()
+            else:
+                with contextlib.suppress(ValueError):
+                    self._waiters.remove(waiter)
+            raise
+        self._woken -= 1

@@ -1,0 +1,260 @@
+"""Ping and pong deadlines that never blame a healthy peer.
+
+The peer is given up only if it was silent for `ping_timeout` after a ping while we listened:
+
+- any byte received is a sign of life, and so is a full send buffer that drains;
+- while we ourselves have paused reading, the deadline does not run, for the pong may be
+  waiting behind data that we do not take;
+- a deadline that fires late (our event loop stood still) is extended, and every deadline
+  leaves the loop one more turn to read what is already there.
+
+Time comes from the loop alone, so that a loop with a virtual clock can drive it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from collections import deque
+from time import perf_counter
+from typing import Any, Protocol
+
+__all__ = ["Keepalive", "PeerWatch", "Ping", "PingRegister"]
+
+_STALL = 0.1
+"""A timer this many seconds late shows that the loop stood still."""
+
+_CONFIRMATION = 0.01
+"""Seconds for one more turn of the loop before the end: uvloop runs timers before I/O."""
+
+_MAX_EXTENSIONS = 3
+
+
+class PeerWatch(Protocol):
+    """What the keepalive must know of a connection, and can ask of it."""
+
+    def send_keepalive_ping(self) -> None:
+        """Send a ping."""
+
+    def life_mark(self) -> Any:
+        """Return a mark to compare with later."""
+
+    def alive_since(self, mark: Any) -> bool:
+        """Tell whether the peer has given a sign of life since the mark was taken."""
+
+    def peer_silent(self, *, stalled: bool) -> None:
+        """Give the peer up; `stalled` says that our own loop is the likelier culprit."""
+
+
+class Keepalive:
+    """Ping at an interval, and watch for signs of life.
+
+    A silent peer is found within `interval` + `timeout` seconds.
+
+    Args:
+        loop: the loop of the connection.
+        peer: the connection.
+        interval: seconds between pings.
+        timeout: seconds of silence after a ping; 0 never gives up.
+    """
+
+    __slots__ = (
+        "_confirming",
+        "_deadline",
+        "_extensions",
+        "_interval",
+        "_loop",
+        "_mark",
+        "_paused",
+        "_peer",
+        "_ticker",
+        "_timeout",
+        "_unanswered_since",
+        "longest_stall",
+    )
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        peer: PeerWatch,
+        *,
+        interval: float,
+        timeout: float,
+    ) -> None:
+        self._loop = loop
+        self._peer = peer
+        self._interval = interval
+        self._timeout = timeout
+        self._ticker: asyncio.TimerHandle | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._mark: Any = None
+        self._unanswered_since: float | None = None
+        self._extensions = 0
+        self._confirming = False
+        self._paused = False
+        self.longest_stall = 0.0
+
+    def start(self) -> None:
+        """Begin; the first ping leaves after one interval."""
+        self._ticker = self._loop.call_later(self._interval, self._tick)
+
+    def stop(self) -> None:
+        """End; no timer is left."""
+        if self._ticker is not None:
+            self._ticker.cancel()
+            self._ticker = None
+        self._cancel_deadline()
+
+    def reading_paused(self) -> None:
+        """Note that we have stopped reading: no deadline runs until we read again."""
+        self._paused = True
+        self._cancel_deadline()
+
+    def reading_resumed(self) -> None:
+        """Note that we read again; the next ping starts a new deadline."""
+        self._paused = False
+
+    def _cancel_deadline(self) -> None:
+        self._unanswered_since = None
+        self._confirming = False
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _lateness(self, timer: asyncio.TimerHandle | None) -> float:
+        late = self._loop.time() - timer.when() if timer is not None else 0.0
+        if late >= _STALL:
+            self.longest_stall = max(self.longest_stall, late)
+        return late
+
+    def _tick(self) -> None:
+        self._lateness(self._ticker)
+        self._ticker = self._loop.call_later(self._interval, self._tick)
+        if self._paused:
+            return
+        if self._unanswered_since is None or self._peer.alive_since(self._mark):
+            # This ping is the first that waits for a sign of life.
+            self._unanswered_since = self._loop.time()
+            self._extensions = 0
+        # The mark is taken behind the ping, so that sending it is no sign of life.
+        self._peer.send_keepalive_ping()
+        if self._ticker is None:
+            return  # sending found the connection dead, and stopped us
+        if self._unanswered_since is not None and self._deadline is None:
+            self._mark = self._peer.life_mark()
+            if self._timeout:
+                self._arm(self._unanswered_since + self._timeout)
+
+    def _arm(self, when: float) -> None:
+        self._deadline = self._loop.call_at(when, self._expire)
+
+    def _expire(self) -> None:
+        late = self._lateness(self._deadline)
+        self._deadline = None
+        confirming, self._confirming = self._confirming, False
+        assert self._unanswered_since is not None
+        if self._peer.alive_since(self._mark):
+            self._unanswered_since = None
+            return
+        now = self._loop.time()
+        due = self._unanswered_since + self._timeout
+        if due > now:
+            self._arm(due)
+        elif late >= _STALL and self._extensions < _MAX_EXTENSIONS:
+            # Our loop stood still: the peer gets the whole time again.
+            self._extensions += 1
+            self._unanswered_since = now
+            self._arm(now + self._timeout)
+        elif not confirming:
+            self._confirming = True
+            self._arm(now + _CONFIRMATION)
+        else:
+            self._unanswered_since = None
+            self._peer.peer_silent(stalled=self._extensions == _MAX_EXTENSIONS)
+
+
+class Ping:
+    """A ping that waits for its pong.
+
+    Attributes:
+        payload: what was sent, and must come back.
+        sent_at: `time.perf_counter` when it was sent; uvloop's own clock counts milliseconds.
+        round_trip: seconds until its pong came, ``None`` before.
+        waiter: future of whoever waits, ``None`` while nobody does.
+    """
+
+    __slots__ = ("payload", "round_trip", "sent_at", "waiter")
+
+    def __init__(self, payload: bytes, sent_at: float) -> None:
+        self.payload = payload
+        self.sent_at = sent_at
+        self.round_trip: float | None = None
+        self.waiter: asyncio.Future[None] | None = None
+
+    def release(self) -> None:
+        """Wake whoever waits."""
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)
+
+
+class PingRegister:
+    """The pings that wait for a pong, oldest first."""
+
+    __slots__ = ("_counter", "_pings", "_salt", "_unwatched")
+
+    _MAX_UNWATCHED = 64
+
+    def __init__(self) -> None:
+        self._pings: dict[bytes, list[Ping]] = {}
+        self._unwatched: deque[bytes] = deque()
+        self._counter = itertools.count(1)
+        self._salt = os.urandom(4)
+
+    def unique_payload(self) -> bytes:
+        """Return 8 bytes that no other ping of this connection has."""
+        return self._salt + (next(self._counter) & 0xFFFFFFFF).to_bytes(4, "big")
+
+    def add(self, payload: bytes) -> Ping:
+        """Note that a ping is being sent."""
+        ping = Ping(payload, perf_counter())
+        self._pings.setdefault(payload, []).append(ping)
+        return ping
+
+    def add_unwatched(self, payload: bytes) -> None:
+        """Note that a ping is being sent whose pong nobody will await.
+
+        Only the latest of these are kept: a peer that never answers must not make us hold
+        every ping of weeks.
+        """
+        self.add(payload)
+        self._unwatched.append(payload)
+        if len(self._unwatched) > self._MAX_UNWATCHED:
+            self._pings.pop(self._unwatched.popleft(), None)
+
+    def answer(self, payload: bytes) -> float | None:
+        """Take a pong: it answers the ping with its payload, and all that were sent before.
+
+        RFC 6455, section 5.5.3: a peer may answer only the most recent ping.
+
+        Returns:
+            the round trip in seconds; ``None`` for a pong that nobody asked for.
+        """
+        if payload not in self._pings:
+            return None
+        now = perf_counter()
+        round_trip = 0.0
+        for key in list(self._pings):
+            for ping in self._pings.pop(key):
+                ping.round_trip = round_trip = now - ping.sent_at
+                ping.release()
+            if key == payload:
+                break
+        return round_trip
+
+    def release_all(self) -> None:
+        """Wake whoever waits for a pong that will not come any more."""
+        pings = [ping for group in self._pings.values() for ping in group]
+        self._pings.clear()
+        for ping in pings:
+            ping.release()

@@ -1,0 +1,169 @@
+"""From frames to messages: fragments, compression, UTF-8 and size limits.
+
+The `MessageAssembler` takes what leaves `FrameParser` in pieces. It inflates and decodes
+bytes as they come, so that a message that is too big or not UTF-8 fails at the first byte
+that shows it (RFC 6455, section 8.1), and never more than the limit is held.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Callable
+from io import BytesIO, StringIO
+
+from ..errors import MessageTooBigError, ProtocolError
+from .deflate import Inflater
+from .opcodes import Opcode
+
+__all__ = ["MessageAssembler"]
+
+_new_decoder = codecs.getincrementaldecoder("utf-8")
+
+_MIN_FRAGMENTS = 4096
+_BYTES_PER_FRAGMENT = 16
+_UNLIMITED_FRAGMENTS = 16 * 1024 * 1024
+
+
+class MessageAssembler:
+    """Join the pieces of messages.
+
+    Args:
+        deliver: called with each whole message: ``str`` for text, else ``bytes``.
+        on_control: called with each control frame's opcode and payload.
+        max_message_size: bytes after decompression; 0 is no limit. It also bounds the number
+            of fragments of one message: one for each 16 bytes of the limit, 4096 at least.
+        inflater: the agreed decompression, ``None`` without.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_compressed",
+        "_decoder",
+        "_deliver",
+        "_fin",
+        "_fragments",
+        "_inflater",
+        "_max_fragments",
+        "_max_message_size",
+        "_on_control",
+        "_size",
+        "_text",
+        "_wire_size",
+    )
+
+    def __init__(
+        self,
+        deliver: Callable[[str | bytes], object],
+        on_control: Callable[[int, bytes], object],
+        *,
+        max_message_size: int,
+        inflater: Inflater | None = None,
+    ) -> None:
+        self._deliver = deliver
+        self._on_control = on_control
+        self._max_message_size = max_message_size
+        self._max_fragments = (
+            max(_MIN_FRAGMENTS, max_message_size // _BYTES_PER_FRAGMENT)
+            if max_message_size
+            else _UNLIMITED_FRAGMENTS
+        )
+        self._inflater = inflater
+        self._decoder = _new_decoder()
+        self._start(Opcode.BINARY, compressed=False)
+        self._fin = True
+
+    def _start(self, opcode: int, *, compressed: bool) -> None:
+        self._text = StringIO(newline="\n") if opcode == Opcode.TEXT else None
+        self._buffer = BytesIO()
+        self._compressed = compressed
+        self._size = 0
+        self._wire_size = 0
+        self._fragments = 0
+
+    def begin(self, opcode: int, *, fin: bool, compressed: bool, length: int) -> None:
+        """Begin a data frame of `length` payload bytes.
+
+        Raises:
+            MessageTooBigError: the frame would make the message longer than the limit, or the
+                message has too many fragments.
+        """
+        if opcode != Opcode.CONTINUATION:
+            self._start(opcode, compressed=compressed)
+        self._fin = fin
+        self._fragments += 1
+        self._wire_size += length
+        if self._fragments > self._max_fragments:
+            raise MessageTooBigError(
+                f"The server sent a message in more than {self._max_fragments} fragments",
+                limit=self._max_fragments,
+            )
+        limit = self._max_message_size
+        if limit and self._wire_size > self._wire_limit(limit):
+            raise MessageTooBigError(
+                f"The server sent a message of at least {self._wire_size} bytes; "
+                f"max_message_size is {limit}",
+                limit=limit,
+            )
+
+    def _wire_limit(self, limit: int) -> int:
+        # Deflate may make a message longer: by 5 bytes for each stored block, which holds
+        # 2 KiB or more at every mem_level, and by some empty blocks (RFC 1951, section 3.2.4).
+        return limit + limit // 256 + 1024 if self._compressed else limit
+
+    def piece(self, data: bytes) -> None:
+        """Take the next bytes of the payload of the frame begun last.
+
+        Raises:
+            ProtocolError: the message is not valid UTF-8 or not valid deflate data.
+            MessageTooBigError: it inflates to more than the limit.
+        """
+        if self._compressed:
+            assert self._inflater is not None
+            data = self._inflater.feed(data, self._room())
+        self._write(data)
+
+    def end(self) -> None:
+        """End the frame begun last; with its last frame the message is delivered.
+
+        Raises:
+            ProtocolError: the message is not valid UTF-8 or not valid deflate data.
+            MessageTooBigError: it inflates to more than the limit.
+        """
+        if not self._fin:
+            return
+        if self._compressed:
+            assert self._inflater is not None
+            self._write(self._inflater.finish(self._room()))
+        if self._text is None:
+            message: str | bytes = self._buffer.getvalue()
+        else:
+            self._decode(b"", final=True)
+            message = self._text.getvalue()
+        self._start(Opcode.BINARY, compressed=False)
+        self._deliver(message)
+
+    def control(self, opcode: int, payload: bytes) -> None:
+        """Pass a control frame on; it may stand between the fragments of a message."""
+        self._on_control(opcode, payload)
+
+    def _room(self) -> int | None:
+        limit = self._max_message_size
+        return limit - self._size if limit else None
+
+    def _write(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._text is None:
+            self._buffer.write(data)
+        else:
+            self._decode(data)
+
+    def _decode(self, data: bytes, *, final: bool = False) -> None:
+        assert self._text is not None
+        try:
+            self._text.write(self._decoder.decode(data, final))
+        except UnicodeDecodeError as exc:
+            raise ProtocolError(
+                f"The server sent a text message that is not UTF-8: {exc.reason}",
+                section="RFC 6455, section 8.1",
+                close_code=1007,
+            ) from exc

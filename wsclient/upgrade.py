@@ -1,0 +1,400 @@
+"""The HTTP part of connecting: aiohttp brings the request to the server, and the 101 back.
+
+After the 101 the transport gets our protocol object. Bytes that aiohttp has read behind the
+answer are fed in first; the end of the connection is told to aiohttp, whose session would
+otherwise wait for it for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+from aiohttp.abc import AbstractResolver
+from aiohttp.client_proto import ResponseHandler
+from yarl import URL
+
+from .connecting import ConnectOptions
+from .connection import Opening, WebSocketClientConnection
+from .credentials import BasicCredentials
+from .errors import ConnectTimeoutError, HandshakeError, InvalidURLError, RedirectError
+from .failures import map_failure, refusal
+from .options import CompressionOptions, ConnectionOptions
+from .protocol.deflate import DeflateOffer
+from .protocol.handshake import Agreement, check_response, join_headers, make_key, upgrade_headers
+from .proxies import SOCKS_SCHEMES, environment_proxy
+from .tls.context import build_context
+from .tls.info import TLSInfo
+from .tunnel import TunnelConnector, TunnelRequest
+from .urls import check_url, shown_url
+from .wire import Wire
+
+__all__ = ["open_connection"]
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MAX_BODY_SIZE = 64 * 1024
+_BODY_TIMEOUT = 2.0
+_NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_read=None, sock_connect=None)
+_SKIPPED_HEADERS = ("Accept", "Accept-Encoding", "User-Agent")
+
+_HARMLESS_HEADERS = frozenset(
+    {"accept-language", "cache-control", "host", "pragma", "user-agent", "origin"}
+)
+"""What the caller's headers are cut to when a redirect leads to another origin."""
+
+
+async def open_connection(
+    connect: ConnectOptions, options: ConnectionOptions
+) -> WebSocketClientConnection:
+    """Open a connection.
+
+    Cancelling it leaves no socket, task or session behind.
+
+    Raises:
+        ConnectError: of the class that fits, see `websocket_connect`.
+    """
+    attempt = _Attempt(connect, options)
+    try:
+        async with asyncio.timeout(connect.connect_timeout) as budget:
+            return await attempt.run()
+    except TimeoutError as exc:
+        if isinstance(exc, ConnectTimeoutError) or not budget.expired():
+            raise
+        raise ConnectTimeoutError(
+            f"no connection to {shown_url(attempt.url)} within connect_timeout, "
+            f"{connect.connect_timeout:g} seconds: it ran out while {attempt.doing}."
+        ) from exc
+
+
+class _Attempt:
+    """One attempt to connect, over all its redirects."""
+
+    def __init__(self, connect: ConnectOptions, options: ConnectionOptions) -> None:
+        self._connect = connect
+        self._options = options
+        self.url = connect.url
+        self.doing = "preparing"
+        self._history = [connect.url]
+        self._secrets = True
+        self._offer = _deflate_offer(options.compression)
+        self._cookies: dict[str, str] = dict(connect.cookies)
+
+    async def run(self) -> WebSocketClientConnection:
+        """Request, follow redirects, and take the transport over."""
+        jar = aiohttp.CookieJar()
+        while True:
+            proxy = self._proxy()
+            async with self._session(proxy, jar) as session:
+                connection = await self._hop(session, proxy)
+            if connection is not None:
+                return connection
+
+    async def _hop(
+        self, session: aiohttp.ClientSession, proxy: URL | None
+    ) -> WebSocketClientConnection | None:
+        """Ask one server; ``None`` after a redirect."""
+        key = make_key()
+        try:
+            response = await self._request(session, proxy, key)
+        except Exception as exc:
+            failure = map_failure(exc, self.url, proxy)
+            if failure is None:
+                raise
+            raise failure from exc
+        try:
+            if response.status != 101:
+                await self._turn_away(response)
+                return None
+            connection = self._take_over(response, key)
+        except BaseException:
+            response.close()
+            raise
+        if self._connect.session is None:
+            # The connector lives on, for this one connection.
+            session.detach()
+        return connection
+
+    # Request
+
+    def _proxy(self) -> URL | None:
+        proxy = self._connect.proxy
+        return environment_proxy(self.url) if proxy is True else proxy
+
+    @contextlib.asynccontextmanager
+    async def _session(
+        self, proxy: URL | None, jar: aiohttp.CookieJar
+    ) -> AsyncIterator[aiohttp.ClientSession]:
+        """Lend the caller's session, or one for one request that leaves nothing behind."""
+        if self._connect.session is not None:
+            yield self._connect.session
+            return
+        proxy_ssl = None
+        if proxy is not None and proxy.scheme == "https":
+            proxy_ssl = await build_context(self._connect.proxy_tls)
+        resolver = self._connect.resolver or aiohttp.DefaultResolver()
+        connector = _make_connector(proxy, proxy_ssl, self._connect.local_addr, resolver)
+        trace = aiohttp.TraceConfig()
+        trace.on_dns_resolvehost_start.append(self._note("resolving the host name"))
+        trace.on_dns_resolvehost_end.append(self._note("connecting"))
+        trace.on_connection_create_end.append(self._note("waiting for the server's answer"))
+        session = aiohttp.ClientSession(
+            connector=connector,
+            request_class=TunnelRequest,
+            cookie_jar=jar,
+            trace_configs=[trace],
+        )
+        try:
+            yield session
+        finally:
+            await session.close()
+            if self._connect.resolver is None:
+                await resolver.close()
+
+    def _note(self, doing: str) -> Any:
+        async def note(*_: object) -> None:
+            self.doing = doing
+
+        return note
+
+    async def _request(
+        self, session: aiohttp.ClientSession, proxy: URL | None, key: str
+    ) -> aiohttp.ClientResponse:
+        connect = self._connect
+        kwargs: dict[str, Any] = {}
+        if proxy is not None and proxy.scheme not in SOCKS_SCHEMES:
+            kwargs["proxy"] = proxy
+            if connect.proxy_headers:
+                kwargs["proxy_headers"] = list(connect.proxy_headers)
+        if self.url.scheme == "wss":
+            self.doing = "loading certificates"
+            kwargs["ssl"] = connect.ssl or await build_context(connect.tls)
+            if connect.tls is not None and connect.tls.server_hostname is not None:
+                kwargs["server_hostname"] = connect.tls.server_hostname
+        middlewares = self._middlewares()
+        if middlewares:
+            kwargs["middlewares"] = middlewares
+        self.doing = "connecting"
+        return await session.request(
+            "GET",
+            self.url,
+            headers=self._headers(key),
+            cookies=self._cookies if self._secrets else None,
+            allow_redirects=False,
+            raise_for_status=False,
+            timeout=_NO_TIMEOUT,
+            skip_auto_headers=_SKIPPED_HEADERS,
+            **kwargs,
+        )
+
+    def _middlewares(self) -> tuple[aiohttp.ClientMiddlewareType, ...]:
+        auth = self._connect.auth
+        middlewares: list[aiohttp.ClientMiddlewareType] = []
+        if self._connect.session is None:
+            middlewares.append(_request_once)
+        if auth is not None and not isinstance(auth, BasicCredentials) and self._secrets:
+            middlewares.insert(0, auth)
+        return tuple(middlewares)
+
+    def _headers(self, key: str) -> list[tuple[str, str]]:
+        connect = self._connect
+        headers = upgrade_headers(key=key, subprotocols=connect.subprotocols, deflate=self._offer)
+        if connect.user_agent is not None:
+            headers.append(("User-Agent", connect.user_agent))
+        if connect.origin is not None:
+            headers.append(("Origin", connect.origin))
+        for name, value in connect.headers:
+            harmless = name.lower() in _HARMLESS_HEADERS and name.lower() != "host"
+            if self._secrets or harmless:
+                headers.append((name, value))
+        if self._secrets and isinstance(connect.auth, BasicCredentials):
+            headers.append(("Authorization", connect.auth.header_value))
+        return headers
+
+    # Answer
+
+    async def _turn_away(self, response: aiohttp.ClientResponse) -> None:
+        """Follow a redirect, or raise what the answer means."""
+        location = response.headers.get("Location")
+        if response.status in _REDIRECTS and location is not None:
+            self._redirect(location)
+            response.close()
+            return
+        body = await _read_start(response)
+        headers = join_headers(response.headers.items())
+        raise refusal(response.status, headers, body, shown_url(self.url))
+
+    def _redirect(self, location: str) -> None:
+        try:
+            target = _websocket_url(self.url, location)
+        except (InvalidURLError, ValueError) as exc:
+            raise self._redirect_error(
+                "the server redirects to what is no WebSocket URL", "(not a URL)"
+            ) from exc
+        shown = shown_url(target)
+        if self.url.scheme == "wss" and target.scheme == "ws":
+            raise self._redirect_error("the server redirects from wss:// to ws://", shown)
+        if len(self._history) > self._connect.max_redirects:
+            raise self._redirect_error(
+                f"more than max_redirects, {self._connect.max_redirects}", shown
+            )
+        if target.origin() != self.url.origin():
+            # Whatever the caller meant for the first origin is not for this one.
+            self._secrets = False
+        self.url = target
+        self._history.append(target)
+
+    def _redirect_error(self, message: str, target: str) -> RedirectError:
+        history = tuple(shown_url(url) for url in self._history)
+        return RedirectError(message, history=(*history, target))
+
+    def _take_over(self, response: aiohttp.ClientResponse, key: str) -> WebSocketClientConnection:
+        agreement = check_response(
+            response.headers.items(),
+            key=key,
+            subprotocols=self._connect.subprotocols,
+            deflate=self._offer,
+        )
+        handler, transport = _parts(response)
+
+        def on_lost(exc: BaseException | None) -> None:
+            handler.connection_lost(exc)
+            response.close()
+
+        loop = asyncio.get_running_loop()
+        wire = Wire(
+            loop,
+            self._options,
+            deflate=agreement.deflate,
+            on_lost=on_lost,
+            closed_here=lambda: handler.transport is None,
+        )
+        opening = _opening(self.url, agreement, response, transport)
+        wire.start(transport)
+        handler.set_parser(_Drain(wire), None)
+        callback = self._options.on_message_callback is not None
+        return WebSocketClientConnection(wire, opening, loop, callback=callback)
+
+
+def _deflate_offer(compression: CompressionOptions | None) -> DeflateOffer | None:
+    if compression is None:
+        return None
+    return DeflateOffer(
+        server_no_context_takeover=compression.server_no_context_takeover,
+        client_no_context_takeover=compression.client_no_context_takeover,
+        server_max_window_bits=compression.server_max_window_bits,
+        client_max_window_bits=compression.client_max_window_bits,
+    )
+
+
+def _make_connector(
+    proxy: URL | None,
+    proxy_ssl: ssl.SSLContext | None,
+    local_addr: tuple[str, int] | None,
+    resolver: AbstractResolver,
+) -> aiohttp.TCPConnector:
+    kwargs: dict[str, Any] = {"force_close": True, "local_addr": local_addr}
+    if proxy is None or proxy.scheme not in SOCKS_SCHEMES:
+        return TunnelConnector(proxy_ssl=proxy_ssl, resolver=resolver, **kwargs)
+    from aiohttp_socks import ProxyConnector, ProxyType
+
+    types = {"socks4": ProxyType.SOCKS4, "socks4a": ProxyType.SOCKS4}
+    return ProxyConnector(
+        host=proxy.host or "",
+        port=proxy.port or 1080,
+        proxy_type=types.get(proxy.scheme, ProxyType.SOCKS5),
+        username=proxy.user,
+        password=proxy.password,
+        rdns=proxy.scheme in ("socks4a", "socks5h"),
+        **kwargs,
+    )
+
+
+async def _request_once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Keep aiohttp from repeating a request whose connection broke.
+
+    Repeating is for connections from a pool that the server has closed meanwhile. On a new
+    connection it would only knock twice at a server that does not want us.
+    """
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as exc:
+        raise _BrokenError from exc
+
+
+class _BrokenError(aiohttp.ClientConnectionError):
+    """The connection broke before the answer; the cause says how."""
+
+
+async def _read_start(response: aiohttp.ClientResponse) -> bytes:
+    """Read the start of a body, but do not wait long for it."""
+    body = bytearray()
+    with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
+        async with asyncio.timeout(_BODY_TIMEOUT):
+            while len(body) < _MAX_BODY_SIZE:
+                chunk = await response.content.read(_MAX_BODY_SIZE - len(body))
+                if not chunk:
+                    break
+                body += chunk
+    return bytes(body)
+
+
+def _websocket_url(base: URL, location: str) -> URL:
+    """Return where a Location header leads to, as a WebSocket URL without credentials."""
+    target = base.join(URL(location)).with_fragment(None)
+    scheme = {"http": "ws", "https": "wss"}.get(target.scheme, target.scheme)
+    port = target.explicit_port
+    return check_url(target.with_scheme(scheme).with_port(port)).with_user(None)
+
+
+def _parts(response: aiohttp.ClientResponse) -> tuple[ResponseHandler, asyncio.Transport]:
+    connection = response.connection
+    handler = None if connection is None else connection.protocol
+    transport = None if connection is None else connection.transport
+    if handler is None or transport is None:
+        raise HandshakeError(
+            "the server closed the connection right after the upgrade.",
+            status=response.status,
+            headers=join_headers(response.headers.items()),
+        )
+    return handler, transport
+
+
+def _opening(
+    url: URL,
+    agreement: Agreement,
+    response: aiohttp.ClientResponse,
+    transport: asyncio.Transport,
+) -> Opening:
+    return Opening(
+        url=url,
+        subprotocol=agreement.subprotocol,
+        extensions=response.headers.get("Sec-WebSocket-Extensions", ""),
+        request_headers=response.request_info.headers,
+        response_headers=response.headers,
+        local_address=transport.get_extra_info("sockname"),
+        remote_address=transport.get_extra_info("peername"),
+        tls=TLSInfo.of(transport),
+    )
+
+
+class _Drain:
+    """Take what aiohttp has read behind the 101, as the parser that it hands such bytes to."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        """Pass the bytes on."""
+        self._wire.feed(bytes(data))
+        return False, b""
+
+    def feed_eof(self) -> None:
+        """Do nothing: the wire learns of the end itself."""

@@ -1,0 +1,456 @@
+"""One WebSocket on one transport: the asyncio protocol object of an open connection.
+
+The public class in `connection` is a thin front of `Wire`.
+
+How a connection ends: the first thing that goes wrong, or the closing handshake, settles the
+cause (`_settle`). Then the wire only waits for the TCP connection to go, with a deadline
+(`_end_within`). When it is gone (`connection_lost`), one `CloseInfo` is made, readers get
+``None``, the callback gets its last call, and every waiter is released.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from .callbacks import CallbackRunner
+from .ending import Ending
+from .errors import MessageTooBigError, ProtocolError, WebSocketClosedError
+from .inbox import Inbox
+from .keepalive import Keepalive, Ping, PingRegister
+from .options import ConnectionOptions
+from .protocol.closing import (
+    CloseCause,
+    CloseInfo,
+    CloseInitiator,
+    CloseState,
+    truncate_reason,
+)
+from .protocol.deflate import DeflateParameters, Inflater
+from .protocol.frames import FrameParser
+from .protocol.messages import MessageAssembler
+from .protocol.opcodes import CloseCode, Opcode
+from .sender import Sender
+
+__all__ = ["Wire"]
+
+logger = logging.getLogger("wsclient")
+
+_RECEIVE_BUFFER_SIZE = 256 * 1024
+
+_LINGER = 2.0
+"""Seconds that the server has to close TCP once nothing is left to say (RFC 6455, 7.1.1)."""
+
+_TURNS_BEFORE_FIRST_CALLBACK = 2
+
+
+class _ReceiveBuffer(threading.local):
+    """One buffer for all connections of a thread.
+
+    Every loop fills it and calls `buffer_updated` in one step, which copies what it needs, so
+    that idle connections own no buffer.
+    """
+
+    def __init__(self) -> None:
+        self.view = memoryview(bytearray(_RECEIVE_BUFFER_SIZE))
+
+
+_receive_buffer = _ReceiveBuffer()
+
+
+class Wire(asyncio.BufferedProtocol):
+    """The protocol object of an open WebSocket connection.
+
+    Attributes:
+        inbox: messages received and not read.
+        sender: the way out.
+        ending: the closing handshake, and the account of the end.
+        callback_error: what a callback raised, ``None`` otherwise.
+        latency: last round trip of a ping in seconds, ``None`` before the first.
+        last_byte: the loop's time when the last byte came in.
+        bytes_received: bytes of frames received.
+
+    Args:
+        loop: the loop of the connection.
+        options: what the application asked for.
+        deflate: the agreed compression, ``None`` without.
+        on_lost: called once when the transport is gone, with what `connection_lost` got.
+        closed_here: tells whether this program has closed the transport without asking us.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        options: ConnectionOptions,
+        *,
+        deflate: DeflateParameters | None,
+        on_lost: Callable[[BaseException | None], None],
+        closed_here: Callable[[], bool],
+    ) -> None:
+        self._loop = loop
+        self._options = options
+        self._on_lost = on_lost
+        self._closed_here = closed_here
+        self._view = _receive_buffer.view
+        self._lost = asyncio.Event()
+        self._ended = asyncio.Event()
+        self.inbox = Inbox(
+            loop,
+            max_messages=options.max_queue_messages,
+            max_size=options.max_queue_size,
+            on_low=self._resume_reading,
+        )
+        self.sender = Sender(loop, deflate, options.compression)
+        self._parser: FrameParser | None = self._make_parser(deflate)
+        self._control_events: list[tuple[Callable[[bytes], Any], bytes]] = []
+        self._runner_started = False
+        self._runner = self._make_runner()
+        self._keepalive = Keepalive(
+            loop, self, interval=options.ping_interval, timeout=options.ping_timeout
+        )
+        self._pings = PingRegister()
+        self.ending = Ending()
+        self.callback_error: BaseException | None = None
+        self._close_payload: bytes | None = None
+        self._end_timer: asyncio.TimerHandle | None = None
+        self.latency: float | None = None
+        self.last_byte = loop.time()
+        self.bytes_received = 0
+
+    def _make_parser(self, deflate: DeflateParameters | None) -> FrameParser:
+        limit = self._options.max_message_size
+        inflater = None
+        if deflate is not None:
+            inflater = Inflater(
+                window_bits=deflate.server_max_window_bits,
+                no_context_takeover=deflate.server_no_context_takeover,
+            )
+        assembler = MessageAssembler(
+            self.inbox.put, self._control_received, max_message_size=limit, inflater=inflater
+        )
+        return FrameParser(
+            self.inbox.put,
+            assembler,
+            max_message_size=limit,
+            compression=inflater is not None,
+        )
+
+    def _make_runner(self) -> CallbackRunner | None:
+        if self._options.on_message_callback is None:
+            return None
+        return CallbackRunner(
+            self._loop,
+            self._options.on_message_callback,
+            self.inbox,
+            on_error=self._callback_failed,
+            on_finished=self._ended.set,
+        )
+
+    # The transport's side
+
+    def start(self, transport: asyncio.Transport) -> None:
+        """Take over an upgraded transport."""
+        self.sender.transport = transport
+        transport.set_protocol(self)
+        self.ending.handshake.opened()
+        if self._options.ping_interval:
+            self._keepalive.start()
+        if self._runner is not None:
+            # The caller of websocket_connect() should have its connection before the first call.
+            self._start_runner(_TURNS_BEFORE_FIRST_CALLBACK)
+
+    def _start_runner(self, turns: int) -> None:
+        if turns:
+            self._loop.call_soon(self._start_runner, turns - 1)
+            return
+        assert self._runner is not None
+        self._runner_started = True
+        self._runner.run()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return the thread's receive buffer."""
+        return self._view
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what has been received."""
+        self.feed(bytes(self._view[:nbytes]))
+
+    def feed(self, data: bytes) -> None:
+        """Take received bytes: parse them all, then wake whoever waits for what they held."""
+        self.last_byte = self._loop.time()
+        self.bytes_received += len(data)
+        if self._parser is None:
+            return
+        try:
+            self._parser.feed(data)
+        except (ProtocolError, MessageTooBigError) as exc:
+            # What came before the faulty frame is valid, and is seen first.
+            self._dispatch()
+            self._fail(exc)
+        else:
+            self._dispatch()
+
+    def _dispatch(self) -> None:
+        if self._control_events:
+            self._run_control_events()
+        if self._runner is None:
+            self.inbox.wake_readers()
+        elif self._runner_started:
+            self._runner.run()
+        if self._close_payload is not None:
+            self._close_received(self._close_payload)
+        elif self.inbox.full:
+            self._inbox_full()
+
+    def eof_received(self) -> None:
+        """Let the transport close itself: half-closed connections are of no use here."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give the account, and release everybody."""
+        self.ending.settle_lost(
+            exc, closed_here=self._closed_here(), silence=self._loop.time() - self.last_byte
+        )
+        self._keepalive.stop()
+        if self._end_timer is not None:
+            self._end_timer.cancel()
+        self._parser = None
+        info = self.ending.finish(loop_stall=self._keepalive.longest_stall)
+        self.sender.end()
+        self._pings.release_all()
+        self._on_lost(exc)
+        level = logging.DEBUG if info.clean else logging.WARNING
+        logger.log(level, "WebSocket connection ended: %s", info)
+        self._lost.set()
+        self.inbox.end()
+        if self._runner is None:
+            self._ended.set()
+        elif self._runner_started:
+            self._runner.run()
+
+    def pause_writing(self) -> None:
+        """Note that the transport's buffer is above its high-water mark."""
+        self.sender.pause()
+
+    def resume_writing(self) -> None:
+        """Note that the transport's buffer has emptied."""
+        self.sender.resume(may_send=not self.ending.begun)
+
+    # What the connection asks for
+
+    def check_open(self) -> None:
+        """Check that messages may be sent.
+
+        Raises:
+            WebSocketClosedError: the connection is closed or closing.
+        """
+        transport = self.sender.transport
+        if self.ending.begun or transport is None or transport.is_closing():
+            raise self.ending.error()
+
+    async def drain(self) -> None:
+        """Wait until the transport's buffer is below its low-water mark.
+
+        Raises:
+            WebSocketClosedError: the connection was lost first.
+        """
+        await self.sender.drain()
+        if self.sender.transport is None:
+            raise self.ending.error()
+
+    def send_ping(self, payload: bytes) -> Ping:
+        """Send a ping with `payload`, or with one of our own if it is empty."""
+        ping = self._pings.add(payload or self._pings.unique_payload())
+        self.sender.send_control(Opcode.PING, ping.payload)
+        return ping
+
+    async def round_trip(self, ping: Ping) -> float:
+        """Wait for the pong; return the seconds it took.
+
+        Raises:
+            WebSocketClosedError: the connection was lost first.
+        """
+        if ping.round_trip is None and self.ending.info is None:
+            if ping.waiter is None:
+                ping.waiter = self._loop.create_future()
+            await asyncio.shield(ping.waiter)
+        if ping.round_trip is None:
+            raise self.ending.error()
+        return ping.round_trip
+
+    def close(self, code: int | None, reason: str) -> None:
+        """Start the closing handshake; do nothing if the end has begun already."""
+        transport = self.sender.transport
+        if self.ending.begun or transport is None or transport.is_closing():
+            return
+        payload = self.ending.handshake.send(code, reason)
+        self.ending.initiator = CloseInitiator.LOCAL
+        self._keepalive.stop()
+        self.sender.send_control(Opcode.CLOSE, payload)
+        # The peer's Close frame may stand behind data that nobody takes.
+        self._resume_reading()
+        self._end_within(self._options.close_timeout)
+
+    def abort(self, cause: CloseCause = CloseCause.CANCELLED) -> None:
+        """Drop the connection at once."""
+        self._settle(cause)
+        if self.sender.transport is not None:
+            self.sender.transport.abort()
+
+    async def wait_ended(self) -> CloseInfo:
+        """Wait until the connection and its callback have ended.
+
+        Within the callback itself this waits for the connection only.
+        """
+        own_callback = self._runner is not None and self._runner.current
+        await (self._lost if own_callback else self._ended).wait()
+        assert self.ending.info is not None
+        return self.ending.info
+
+    # Receiving
+
+    def _control_received(self, opcode: int, payload: bytes) -> None:
+        options = self._options
+        if opcode == Opcode.PING:
+            if not self.ending.begun:
+                self.sender.answer_ping(payload)
+            if options.on_ping is not None:
+                self._control_events.append((options.on_ping, payload))
+        elif opcode == Opcode.PONG:
+            round_trip = self._pings.answer(payload)
+            if round_trip is not None:
+                self.latency = round_trip
+            if options.on_pong is not None:
+                self._control_events.append((options.on_pong, payload))
+        else:
+            # Handled when the messages before it have been delivered.
+            self._close_payload = payload
+
+    def _run_control_events(self) -> None:
+        events, self._control_events = self._control_events, []
+        for callback, payload in events:
+            try:
+                callback(payload)
+            except Exception as exc:
+                self._callback_failed(exc)
+
+    def _inbox_full(self) -> None:
+        transport = self.sender.transport
+        if transport is None or transport.is_closing():
+            return
+        if self.ending.begun:
+            # The peer's Close frame stands behind these messages: go on reading.
+            self.ending.discarded_messages += self.inbox.drop_excess()
+        elif not self.inbox.paused:
+            self.inbox.paused = True
+            transport.pause_reading()
+            self._keepalive.reading_paused()
+
+    def _resume_reading(self) -> None:
+        if not self.inbox.paused:
+            return
+        self.inbox.paused = False
+        self._keepalive.reading_resumed()
+        transport = self.sender.transport
+        if transport is not None and not transport.is_closing():
+            transport.resume_reading()
+
+    # Ending
+
+    def _close_received(self, payload: bytes) -> None:
+        self._close_payload = None
+        ending = self.ending
+        if ending.cause is not None:
+            return
+        try:
+            ending.handshake.receive(payload)
+        except ProtocolError as exc:
+            self._fail(exc)
+            return
+        if ending.handshake.state is CloseState.REMOTE_CLOSING:
+            ending.initiator = CloseInitiator.REMOTE
+            self.sender.send_control(Opcode.CLOSE, ending.handshake.answer())
+        self._settle(CloseCause.CLOSING_HANDSHAKE)
+        self._end_within(min(_LINGER, self._options.close_timeout))
+
+    def _fail(self, exc: ProtocolError | MessageTooBigError) -> None:
+        """Fail the connection (RFC 6455, section 7.1.7)."""
+        too_big = isinstance(exc, MessageTooBigError)
+        cause = CloseCause.MESSAGE_TOO_BIG if too_big else CloseCause.PROTOCOL_ERROR
+        self._give_up(cause, exc, exc.close_code, str(exc))
+
+    def _callback_failed(self, exc: BaseException) -> None:
+        if isinstance(exc, WebSocketClosedError) and self.ending.begun:
+            # Not a fault of the callback: it wrote while the connection was ending.
+            logger.debug("a callback was too late to send: %s", exc)
+            return
+        if isinstance(exc, Exception):
+            logger.error("a WebSocket callback raised; the connection closes", exc_info=exc)
+        if self.callback_error is None:
+            self.callback_error = exc
+        self.ending.discarded_messages += self.inbox.clear()
+        if isinstance(exc, Exception):
+            self._give_up(CloseCause.CALLBACK_ERROR, exc, CloseCode.INTERNAL_ERROR, "")
+        else:
+            self._give_up(CloseCause.CANCELLED, None, CloseCode.GOING_AWAY, "")
+            self.abort()
+
+    def _give_up(
+        self, cause: CloseCause, exc: BaseException | None, code: int, reason: str
+    ) -> None:
+        transport = self.sender.transport
+        if self.ending.cause is not None or transport is None:
+            return
+        self._settle(cause, exc)
+        handshake = self.ending.handshake
+        if handshake.can_send_close and not transport.is_closing():
+            payload = handshake.send(code, truncate_reason(reason))
+            self.sender.send_control(Opcode.CLOSE, payload)
+        # An unread rest would turn our FIN into a reset, and the Close frame could be lost:
+        # read on, without looking, until the server closes.
+        self._resume_reading()
+        self._end_within(min(_LINGER, self._options.close_timeout))
+
+    def _settle(self, cause: CloseCause, exc: BaseException | None = None) -> None:
+        silence = self._loop.time() - self.last_byte
+        self.ending.settle(cause, exc, initiator=CloseInitiator.LOCAL, silence=silence)
+        self._parser = None
+        self._keepalive.stop()
+
+    def _end_within(self, seconds: float) -> None:
+        if self._end_timer is not None:
+            self._end_timer.cancel()
+        self._end_timer = self._loop.call_later(seconds, self.abort, CloseCause.CLOSE_TIMEOUT)
+
+    # What the keepalive asks for
+
+    def send_keepalive_ping(self) -> None:
+        """Send a ping whose pong nobody awaits."""
+        transport = self.sender.transport
+        if self.ending.begun or transport is None or transport.is_closing():
+            return
+        payload = self._pings.unique_payload()
+        self._pings.add_unwatched(payload)
+        self.sender.send_control(Opcode.PING, payload)
+
+    def life_mark(self) -> tuple[int, int, int]:
+        """Return what has been received, handed over for sending, and is still buffered."""
+        return self.bytes_received, self.sender.bytes_sent, self.sender.buffered
+
+    def alive_since(self, mark: tuple[int, int, int]) -> bool:
+        """Tell whether anything was received, or a full send buffer has drained."""
+        received, sent, buffered = mark
+        if self.bytes_received != received:
+            return True
+        # The kernel's own buffer was full when the mark was taken, so it takes more only when
+        # the peer has acknowledged something.
+        handed_over = self.sender.bytes_sent - sent
+        return bool(buffered) and buffered + handed_over > self.sender.buffered
+
+    def peer_silent(self, *, stalled: bool) -> None:
+        """Give the peer up: say so, for the case that it still hears us, and drop TCP."""
+        cause = CloseCause.LOOP_STALL if stalled else CloseCause.PING_TIMEOUT
+        self._give_up(cause, None, CloseCode.INTERNAL_ERROR, "ping timeout")
+        self.abort()
