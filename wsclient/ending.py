@@ -91,12 +91,13 @@ class Ending:
         assert self.cause is not None
         handshake = self.handshake
         handshake.lost()
+        both = handshake.sent is not None and handshake.received is not None
         code = CloseCode.ABNORMAL_CLOSURE if handshake.received is None else handshake.received
         self.info = CloseInfo(
             code=int(code),
             reason=handshake.reason,
             initiator=self.initiator,
-            clean=self.cause is CloseCause.CLOSING_HANDSHAKE,
+            clean=both and self.cause is CloseCause.CLOSING_HANDSHAKE,
             cause=self.cause,
             sent=None if handshake.sent is None else int(handshake.sent),
             received=None if handshake.received is None else int(handshake.received),

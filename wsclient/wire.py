@@ -14,6 +14,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from .callbacks import CallbackRunner
@@ -45,6 +46,12 @@ _LINGER = 2.0
 """Seconds that the server has to close TCP once nothing is left to say (RFC 6455, 7.1.1)."""
 
 _TURNS_BEFORE_FIRST_CALLBACK = 2
+
+_TURNS_FOR_ANSWERS = 3
+"""Turns of the loop for readers to answer what came before a Close frame or a faulty frame.
+
+A reader in a plain loop needs one; inside `asyncio.wait_for` of Python 3.11 it needs three.
+"""
 
 
 class _ReceiveBuffer(threading.local):
@@ -114,7 +121,7 @@ class Wire(asyncio.BufferedProtocol):
         self._pings = PingRegister()
         self.ending = Ending()
         self.callback_error: BaseException | None = None
-        self._close_payload: bytes | None = None
+        self._pending_end: Callable[[], None] | None = None
         self._end_timer: asyncio.TimerHandle | None = None
         self.latency: float | None = None
         self.last_byte = loop.time()
@@ -187,9 +194,9 @@ class Wire(asyncio.BufferedProtocol):
         try:
             self._parser.feed(data)
         except (ProtocolError, MessageTooBigError) as exc:
-            # What came before the faulty frame is valid, and is seen first.
+            # What came before the faulty frame is valid: it is seen, and answered, first.
             self._dispatch()
-            self._fail(exc)
+            self._end_soon(partial(self._fail, exc))
         else:
             self._dispatch()
 
@@ -200,16 +207,16 @@ class Wire(asyncio.BufferedProtocol):
             self.inbox.wake_readers()
         elif self._runner_started:
             self._runner.run()
-        if self._close_payload is not None:
-            self._close_received(self._close_payload)
-        elif self.inbox.full:
+        if self.inbox.full:
             self._inbox_full()
 
     def eof_received(self) -> None:
         """Let the transport close itself: half-closed connections are of no use here."""
+        self._end_now()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give the account, and release everybody."""
+        self._end_now()
         self.ending.settle_lost(
             exc, closed_here=self._closed_here(), silence=self._loop.time() - self.last_byte
         )
@@ -325,8 +332,7 @@ class Wire(asyncio.BufferedProtocol):
             if options.on_pong is not None:
                 self._control_events.append((options.on_pong, payload))
         else:
-            # Handled when the messages before it have been delivered.
-            self._close_payload = payload
+            self._end_soon(partial(self._close_received, payload))
 
     def _run_control_events(self) -> None:
         events, self._control_events = self._control_events, []
@@ -359,8 +365,23 @@ class Wire(asyncio.BufferedProtocol):
 
     # Ending
 
+    def _end_soon(self, action: Callable[[], None]) -> None:
+        """Act on a Close frame or a fault when what came before has been seen and answered."""
+        self._pending_end = action
+        self._wait_for_answers(_TURNS_FOR_ANSWERS)
+
+    def _wait_for_answers(self, turns: int) -> None:
+        if turns:
+            self._loop.call_soon(self._wait_for_answers, turns - 1)
+        else:
+            self._end_now()
+
+    def _end_now(self) -> None:
+        action, self._pending_end = self._pending_end, None
+        if action is not None:
+            action()
+
     def _close_received(self, payload: bytes) -> None:
-        self._close_payload = None
         ending = self.ending
         if ending.cause is not None:
             return
@@ -371,7 +392,9 @@ class Wire(asyncio.BufferedProtocol):
             return
         if ending.handshake.state is CloseState.REMOTE_CLOSING:
             ending.initiator = CloseInitiator.REMOTE
-            self.sender.send_control(Opcode.CLOSE, ending.handshake.answer())
+            transport = self.sender.transport
+            if transport is not None and not transport.is_closing():
+                self.sender.send_control(Opcode.CLOSE, ending.handshake.answer())
         self._settle(CloseCause.CLOSING_HANDSHAKE)
         self._end_within(min(_LINGER, self._options.close_timeout))
 
