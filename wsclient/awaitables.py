@@ -11,12 +11,22 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Generic, TypeVar
 
-__all__ = ["DONE", "Done", "Lazy"]
+__all__ = ["DONE", "Completion", "Done", "Lazy"]
 
 T = TypeVar("T")
 
 
-class Lazy(Coroutine[Any, Any, T], Generic[T]):
+class Completion(Coroutine[Any, Any, T], Generic[T]):
+    """The end of something that has begun already; it need not be awaited.
+
+    It is a class of its own, so that type checkers do not complain about a coroutine that
+    nobody awaits.
+    """
+
+    __slots__ = ()
+
+
+class Lazy(Completion[T]):
     """A coroutine that is made when somebody waits for it, and not before.
 
     Awaiting it again starts a new one.
@@ -52,7 +62,7 @@ class Lazy(Coroutine[Any, Any, T], Generic[T]):
             self._coroutine.close()
 
 
-class Done(Coroutine[Any, Any, None]):
+class Done(Completion[None]):
     """Something that is done already; one object serves every caller."""
 
     __slots__ = ()

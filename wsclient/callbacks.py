@@ -32,6 +32,7 @@ class CallbackRunner:
     """
 
     __slots__ = (
+        "_abandoned",
         "_busy",
         "_callback",
         "_failed",
@@ -59,6 +60,7 @@ class CallbackRunner:
         self._on_error = on_error
         self._on_finished = on_finished
         self._task: asyncio.Task[None] | None = None
+        self._abandoned = False
         self._busy = False
         self._failed = False
         self._last_call = False
@@ -79,10 +81,18 @@ class CallbackRunner:
             pending = self._deliver()
         finally:
             self._busy = pending is not None
-        if pending is not None:
-            self._task = self._loop.create_task(self._drive(pending))
-        else:
+        if pending is None:
             self._finish_if_done()
+        elif self._abandoned:
+            # No task may be started: the loop ends.
+            if inspect.iscoroutine(pending):
+                pending.close()
+        else:
+            self._task = self._loop.create_task(self._drive(pending))
+
+    def abandon(self) -> None:
+        """Start no task any more: the loop ends."""
+        self._abandoned = True
 
     def _next(self) -> tuple[str | bytes | None] | None:
         """Take the next argument of the callback, in a tuple; ``None`` if there is none."""

@@ -13,7 +13,7 @@ from typing import Any, Self
 from multidict import CIMultiDictProxy
 from yarl import URL
 
-from .awaitables import DONE, Lazy
+from .awaitables import DONE, Completion, Lazy
 from .payloads import Buffer, check_ping_payload, encode_message
 from .protocol.closing import CloseCause, CloseInfo, build_close_payload
 from .protocol.opcodes import CloseCode
@@ -166,7 +166,7 @@ class WebSocketClientConnection:
         binary: bool = False,
         *,
         compress: bool = True,
-    ) -> Coroutine[Any, Any, None]:
+    ) -> Completion[None]:
         """Send a message.
 
         It is queued at once, in the order of the calls, from any number of tasks. Awaiting is
@@ -201,7 +201,7 @@ class WebSocketClientConnection:
         wire.sender.send_message(opcode, payload, compress=compress)
         return Lazy(wire.drain) if wire.sender.paused else DONE
 
-    def ping(self, data: str | Buffer = b"") -> Coroutine[Any, Any, float]:
+    def ping(self, data: str | Buffer = b"") -> Completion[float]:
         """Send a ping.
 
         It is sent at once. Cancelling the wait for the pong has no other effect.
@@ -229,9 +229,7 @@ class WebSocketClientConnection:
 
     # Closing
 
-    def close(
-        self, code: int | None = None, reason: str | None = None
-    ) -> Coroutine[Any, Any, CloseInfo]:
+    def close(self, code: int | None = None, reason: str | None = None) -> Completion[CloseInfo]:
         """Start the closing handshake.
 
         The Close frame is sent at once, behind everything written before. Nothing more can be

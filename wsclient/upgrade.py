@@ -21,12 +21,13 @@ from yarl import URL
 from .connecting import ConnectOptions
 from .connection import Opening, WebSocketClientConnection
 from .credentials import BasicCredentials
-from .errors import ConnectTimeoutError, HandshakeError, InvalidURLError, RedirectError
+from .errors import ConnectTimeoutError, HandshakeError, InvalidURLError, ProxyError, RedirectError
 from .failures import map_failure, refusal
 from .options import CompressionOptions, ConnectionOptions
 from .protocol.deflate import DeflateOffer
 from .protocol.handshake import Agreement, check_response, join_headers, make_key, upgrade_headers
 from .proxies import SOCKS_SCHEMES, environment_proxy
+from .shutdown import LoopWatch, watch_loop
 from .tls.context import build_context
 from .tls.info import TLSInfo
 from .tunnel import TunnelConnector, TunnelRequest
@@ -86,15 +87,16 @@ class _Attempt:
     async def run(self) -> WebSocketClientConnection:
         """Request, follow redirects, and take the transport over."""
         jar = aiohttp.CookieJar()
+        watch = await watch_loop()
         while True:
             proxy = self._proxy()
             async with self._session(proxy, jar) as session:
-                connection = await self._hop(session, proxy)
+                connection = await self._hop(session, proxy, watch)
             if connection is not None:
                 return connection
 
     async def _hop(
-        self, session: aiohttp.ClientSession, proxy: URL | None
+        self, session: aiohttp.ClientSession, proxy: URL | None, watch: LoopWatch
     ) -> WebSocketClientConnection | None:
         """Ask one server; ``None`` after a redirect."""
         key = make_key()
@@ -109,7 +111,7 @@ class _Attempt:
             if response.status != 101:
                 await self._turn_away(response)
                 return None
-            connection = self._take_over(response, key)
+            connection = self._take_over(response, key, watch)
         except BaseException:
             response.close()
             raise
@@ -122,7 +124,15 @@ class _Attempt:
 
     def _proxy(self) -> URL | None:
         proxy = self._connect.proxy
-        return environment_proxy(self.url) if proxy is True else proxy
+        if proxy is not True:
+            return proxy
+        proxy = environment_proxy(self.url)
+        if proxy is not None and proxy.scheme in SOCKS_SCHEMES and self._connect.session:
+            raise ProxyError(
+                f"the environment asks for the SOCKS proxy {shown_url(proxy)}, which session= "
+                "cannot use: give the session a connector for it and pass proxy=None."
+            )
+        return proxy
 
     @contextlib.asynccontextmanager
     async def _session(
@@ -251,7 +261,9 @@ class _Attempt:
         history = tuple(shown_url(url) for url in self._history)
         return RedirectError(message, history=(*history, target))
 
-    def _take_over(self, response: aiohttp.ClientResponse, key: str) -> WebSocketClientConnection:
+    def _take_over(
+        self, response: aiohttp.ClientResponse, key: str, watch: LoopWatch
+    ) -> WebSocketClientConnection:
         agreement = check_response(
             response.headers.items(),
             key=key,
@@ -261,6 +273,7 @@ class _Attempt:
         handler, transport = _parts(response)
 
         def on_lost(exc: BaseException | None) -> None:
+            watch.open.discard(wire)
             handler.connection_lost(exc)
             response.close()
 
@@ -273,6 +286,7 @@ class _Attempt:
             closed_here=lambda: handler.transport is None,
         )
         opening = _opening(self.url, agreement, response, transport)
+        watch.open.add(wire)
         wire.start(transport)
         handler.set_parser(_Drain(wire), None)
         callback = self._options.on_message_callback is not None

@@ -306,6 +306,12 @@ class Wire(asyncio.BufferedProtocol):
         if self.sender.transport is not None:
             self.sender.transport.abort()
 
+    def abandon(self) -> None:
+        """Drop the connection because its loop ends: nothing may be started any more."""
+        if self._runner is not None:
+            self._runner.abandon()
+        self.abort()
+
     async def wait_ended(self) -> CloseInfo:
         """Wait until the connection and its callback have ended.
 

@@ -44,6 +44,7 @@ FLOORS: dict[str, float] = {
     "inbox": 2.0,
     "payloads": 2.0,
     "sender": 2.0,
+    "shutdown": 2.0,
     "explain": 2.0,
     "callbacks": 2.1,
     "ending": 2.1,

@@ -1,0 +1,73 @@
+"""The command: ``python -m wsclient``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import platform
+from collections.abc import Sequence
+
+from wsclient import __version__
+
+from .demo import STEPS, Step, run_demo
+from .server import serve
+
+__all__ = ["main"]
+
+_INTERRUPTED = 130
+"""What shells report for a program that Ctrl-C ended: 128 plus the number of SIGINT."""
+
+
+def main(arguments: Sequence[str] | None = None, *, steps: Sequence[Step] = STEPS) -> int:
+    """Run the command.
+
+    Args:
+        arguments: what stands behind the command's name; ``None`` takes those of the process.
+        steps: what ``demo`` shows.
+
+    Returns:
+        the exit status: 0 when all went well.
+
+    Raises:
+        SystemExit: after ``--help`` and ``--version``, and for arguments that it does not know.
+    """
+    parser = _make_parser()
+    if parser.parse_args(arguments).command is None:
+        parser.print_help()
+        return 0
+    return _demo(steps)
+
+
+def _make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m wsclient", description="An async WebSocket client for asyncio."
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(dest="command", metavar="command")
+    commands.add_parser(
+        "demo",
+        help="show each style at work, against a server that it starts on this machine",
+        description=(
+            "Show each style at work, its code and what it printed, against a server that it "
+            "starts on this machine. The exit status is 0 only if everything shown happened."
+        ),
+    )
+    return parser
+
+
+def _version() -> str:
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return f"wsclient {__version__}, {python}, frame codec: pure Python"
+
+
+def _demo(steps: Sequence[Step]) -> int:
+    # The transcript shows how connections end; the log would say it a second time.
+    logging.getLogger("wsclient").addHandler(logging.NullHandler())
+    # The server is on this machine: a proxy of the environment must not get in between.
+    os.environ["no_proxy"] = "127.0.0.1"
+    try:
+        return asyncio.run(run_demo(serve, steps))
+    except KeyboardInterrupt:
+        return _INTERRUPTED

@@ -1,0 +1,69 @@
+"""Drop the connections that are still open when their event loop ends.
+
+A script that forgets to close a connection should leave no socket behind, and its peer should
+learn of the end. `asyncio.run` and its like close all asynchronous generators last of all
+(``loop.shutdown_asyncgens``); one generator per loop, which waits for nothing else, is told so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+import weakref
+from collections.abc import AsyncGenerator
+from typing import Protocol
+
+__all__ = ["Abandonable", "LoopWatch", "watch_loop"]
+
+
+class Abandonable(Protocol):
+    """What can be dropped when the loop ends."""
+
+    def abandon(self) -> None:
+        """Drop the connection; nothing may be started any more."""
+
+
+class LoopWatch:
+    """The open connections of one loop.
+
+    Attributes:
+        open: the connections that will be dropped with the loop.
+    """
+
+    def __init__(self) -> None:
+        self.open: set[Abandonable] = set()
+        self._generator: AsyncGenerator[None, None] | None = None
+
+    async def begin(self) -> None:
+        """Ask the running loop to tell us of its end; once is enough."""
+        if self._generator is None:
+            self._generator = self._until_shutdown()
+            await anext(self._generator)
+
+    async def _until_shutdown(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            for connection in tuple(self.open):
+                warnings.warn(
+                    f"unclosed connection {connection!r}: the event loop has ended",
+                    ResourceWarning,
+                    source=connection,
+                    stacklevel=1,
+                )
+                connection.abandon()
+
+
+_watches: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopWatch] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+async def watch_loop() -> LoopWatch:
+    """Return the watch of the running loop."""
+    loop = asyncio.get_running_loop()
+    watch = _watches.get(loop)
+    if watch is None:
+        watch = _watches[loop] = LoopWatch()
+    await watch.begin()
+    return watch
