@@ -18,6 +18,7 @@ from .payloads import Buffer, check_ping_payload, encode_message
 from .protocol.closing import CloseCause, CloseInfo, build_close_payload
 from .protocol.opcodes import CloseCode
 from .tls.info import TLSInfo
+from .urls import shown_url
 from .wire import Wire
 
 __all__ = ["ConnectionStats", "Opening", "WebSocketClientConnection"]
@@ -105,7 +106,7 @@ class WebSocketClientConnection:
     def __repr__(self) -> str:
         info = self.close_info
         state = self._wire.ending.handshake.state.value if info is None else str(info)
-        return f"<WebSocketClientConnection {_bare(self._opening.url)} {state}>"
+        return f"<WebSocketClientConnection {shown_url(self._opening.url)} {state}>"
 
     def _check_thread(self) -> None:
         if threading.get_ident() != self._thread:
@@ -429,8 +430,3 @@ def _check_close(code: object, reason: object) -> tuple[int, str]:
 
 async def _result_of(future: Awaitable[str | bytes | None]) -> str | bytes | None:
     return await future
-
-
-def _bare(url: URL) -> URL:
-    """Return the URL without its query, which may hold a token."""
-    return url.with_query(None)

@@ -51,8 +51,8 @@ _CAUSES = {
     CloseCause.CALLBACK_ERROR: "A callback of this program raised an exception.",
     CloseCause.CLOSE_TIMEOUT: "The server did not answer our Close frame within close_timeout.",
     CloseCause.CANCELLED: (
-        "This side dropped the connection: its task was cancelled, it was aborted, or the "
-        "session it came from was closed."
+        "This side dropped the connection: its task was cancelled, the session it came from was "
+        "closed, or the event loop ended."
     ),
 }
 

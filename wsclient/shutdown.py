@@ -46,7 +46,7 @@ class LoopWatch:
         finally:
             for connection in tuple(self.open):
                 warnings.warn(
-                    f"unclosed connection {connection!r}: the event loop has ended",
+                    f"unclosed {connection!r}: its event loop ends; close it, or use async with",
                     ResourceWarning,
                     source=connection,
                     stacklevel=1,

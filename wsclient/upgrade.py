@@ -282,6 +282,7 @@ class _Attempt:
             loop,
             self._options,
             deflate=agreement.deflate,
+            label=shown_url(self.url),
             on_lost=on_lost,
             closed_here=lambda: handler.transport is None,
         )

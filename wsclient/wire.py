@@ -84,6 +84,7 @@ class Wire(asyncio.BufferedProtocol):
         loop: the loop of the connection.
         options: what the application asked for.
         deflate: the agreed compression, ``None`` without.
+        label: names the connection in logs and warnings.
         on_lost: called once when the transport is gone, with what `connection_lost` got.
         closed_here: tells whether this program has closed the transport without asking us.
     """
@@ -94,11 +95,13 @@ class Wire(asyncio.BufferedProtocol):
         options: ConnectionOptions,
         *,
         deflate: DeflateParameters | None,
+        label: str,
         on_lost: Callable[[BaseException | None], None],
         closed_here: Callable[[], bool],
     ) -> None:
         self._loop = loop
         self._options = options
+        self._label = label
         self._on_lost = on_lost
         self._closed_here = closed_here
         self._view = _receive_buffer.view
@@ -126,6 +129,9 @@ class Wire(asyncio.BufferedProtocol):
         self.latency: float | None = None
         self.last_byte = loop.time()
         self.bytes_received = 0
+
+    def __repr__(self) -> str:
+        return f"<WebSocket connection to {self._label}>"
 
     def _make_parser(self, deflate: DeflateParameters | None) -> FrameParser:
         limit = self._options.max_message_size
@@ -229,7 +235,7 @@ class Wire(asyncio.BufferedProtocol):
         self._pings.release_all()
         self._on_lost(exc)
         level = logging.DEBUG if info.clean else logging.WARNING
-        logger.log(level, "WebSocket connection ended: %s", info)
+        logger.log(level, "WebSocket connection to %s ended: %s", self._label, info)
         self._lost.set()
         self.inbox.end()
         if self._runner is None:
@@ -310,6 +316,7 @@ class Wire(asyncio.BufferedProtocol):
         """Drop the connection because its loop ends: nothing may be started any more."""
         if self._runner is not None:
             self._runner.abandon()
+        self._give_up(CloseCause.CANCELLED, None, CloseCode.GOING_AWAY, "")
         self.abort()
 
     async def wait_ended(self) -> CloseInfo:
@@ -416,7 +423,11 @@ class Wire(asyncio.BufferedProtocol):
             logger.debug("a callback was too late to send: %s", exc)
             return
         if isinstance(exc, Exception):
-            logger.error("a WebSocket callback raised; the connection closes", exc_info=exc)
+            logger.error(
+                "a callback of the WebSocket connection to %s raised; it closes",
+                self._label,
+                exc_info=exc,
+            )
         if self.callback_error is None:
             self.callback_error = exc
         self.ending.discarded_messages += self.inbox.clear()
