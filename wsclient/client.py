@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl as ssl_module
 from collections.abc import Coroutine, Generator, Iterable, Mapping
+from dataclasses import fields
 from types import TracebackType
 from typing import Any
 
@@ -33,6 +34,8 @@ _DEFAULTS: dict[str, Any] = {
     "ssl": None,
 }
 """Defaults of the arguments that an `HTTPRequest` can set as well."""
+
+_CONNECT_ARGUMENTS = tuple(field.name for field in fields(ConnectOptions))
 
 
 class ConnectAttempt(Coroutine[Any, Any, WebSocketClientConnection]):
@@ -170,6 +173,7 @@ def websocket_connect(
 
     Source: `tornado.websocket.websocket_connect`; RFC 6455, section 4.1.
     """
+    given = locals()
     options = ConnectionOptions(
         on_message_callback=on_message_callback,
         on_ping=on_ping,
@@ -182,29 +186,14 @@ def websocket_connect(
         max_queue_size=max_queue_size,
         compression=compression_options,
     )
-    arguments: dict[str, Any] = {
-        "url": url,
-        "connect_timeout": connect_timeout,
-        "subprotocols": subprotocols,
-        "headers": headers,
-        "origin": origin,
-        "user_agent": user_agent,
-        "auth": auth,
-        "cookies": cookies,
-        "proxy": proxy,
-        "proxy_headers": proxy_headers,
-        "max_redirects": max_redirects,
-        "session": session,
-        "local_addr": local_addr,
-        "resolver": resolver,
-        "tls": tls,
-        "ssl": ssl,
-        "proxy_tls": proxy_tls,
-    }
+    arguments = {name: given[name] for name in _CONNECT_ARGUMENTS}
     if not isinstance(url, str | URL):
         arguments = _merge(request_values(url), arguments)
     connect = ConnectOptions(**arguments)
-    return ConnectAttempt(open_connection(connect, options))
+    coroutine = open_connection(connect, options)
+    # The name that Python warns with when nobody awaits it.
+    setattr(coroutine, "__qualname__", "websocket_connect")  # noqa: B010 - not in the ABC
+    return ConnectAttempt(coroutine)
 
 
 def _merge(request: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:

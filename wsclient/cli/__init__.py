@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 import platform
+import sys
 from collections.abc import Sequence
 
 from wsclient import __version__
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None, *, steps: Sequence[Step] = STEP
 
 def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m wsclient", description="An async WebSocket client for asyncio."
+        prog="wsclient", description="An async WebSocket client for asyncio."
     )
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(dest="command", metavar="command")
@@ -71,3 +72,7 @@ def _demo(steps: Sequence[Step]) -> int:
         return asyncio.run(run_demo(serve, steps))
     except KeyboardInterrupt:
         return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has gone, and Python would complain when it flushes the rest.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1

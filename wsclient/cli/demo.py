@@ -29,7 +29,6 @@ async def read_loop(url: str) -> list[str | bytes | None]:
     await conn.write_message("hello")
     await conn.write_message(b"\x00\x01", binary=True)
     await conn.write_message({"id": 7})
-    conn.close()  # behind what was written before; the echoes still come
     received = []
     while True:
         message = await conn.read_message()
@@ -37,6 +36,8 @@ async def read_loop(url: str) -> list[str | bytes | None]:
         received.append(message)
         if message is None:
             return received
+        if len(received) == 3:
+            await conn.close()
 
 
 async def async_for(url: str) -> list[str | bytes]:

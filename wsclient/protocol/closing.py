@@ -113,15 +113,15 @@ class CloseInfo:
     """Explain how a connection ended.
 
     Attributes:
-        code: close code received from the peer; 1005 if its Close frame had none; 1006 if it
-            sent no Close frame (RFC 6455, section 7.1.5).
+        code: close code received from the peer; 1005 if its Close frame had none; 1006 if none
+            was received, or only after we had failed the connection (RFC 6455, section 7.1.5).
         reason: reason received from the peer; empty if there was none.
         initiator: who ended it.
         clean: whether both Close frames were exchanged.
         cause: what ended it.
         sent: close code that we sent; ``None`` if we sent no Close frame.
         received: close code that the peer sent, 1005 for a Close frame without one; ``None``
-            if it sent no Close frame.
+            if none was received.
         received_first: whether the peer's Close frame came before ours; ``None`` unless both
             were exchanged.
         seconds_since_last_byte: how long the peer had been silent when the end was decided.

@@ -1,0 +1,62 @@
+"""Compression: permessage-deflate (RFC 7692), and what it saves.
+
+    python examples/compression.py [URL]
+
+Without a URL it starts an echo server of its own. With one, the server must echo as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from aiohttp import WSMsgType, web
+from aiohttp.test_utils import TestServer
+
+from wsclient import CompressionOptions, websocket_connect
+
+# ``{}`` would switch it on with all defaults. It is off unless asked for.
+OPTIONS = CompressionOptions(
+    compression_level=9,  # 0 to 9: work hard for small messages
+    threshold=64,  # bytes: shorter messages are sent as they are
+    client_no_context_takeover=True,  # less memory for a connection that sends seldom
+)
+
+
+async def main(url: str) -> None:
+    message = "All work and no play makes Jack a dull boy. " * 100
+    async with websocket_connect(url, compression_options=OPTIONS) as conn:
+        print("the server agreed to:", conn.extensions or "no compression")
+        for compress in (True, False):
+            before = conn.stats()
+            await conn.write_message(message, compress=compress)
+            assert await conn.read_message() == message
+            after = conn.stats()
+            print(
+                f"compress={compress}: {len(message)} bytes of text,",
+                f"{after.bytes_sent - before.bytes_sent} bytes sent,",
+                f"{after.bytes_received - before.bytes_received} received",
+            )
+
+
+# The server to try it with. It compresses its own messages whatever we do with ours.
+
+
+async def echo(request: web.Request) -> web.WebSocketResponse:
+    websocket = web.WebSocketResponse()
+    await websocket.prepare(request)
+    async for message in websocket:
+        if message.type is WSMsgType.TEXT:
+            await websocket.send_str(message.data)
+    return websocket
+
+
+async def with_server() -> None:
+    app = web.Application()
+    app.router.add_get("/", echo)
+    async with TestServer(app) as server:
+        await main(f"ws://127.0.0.1:{server.port}/")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]) if sys.argv[1:] else with_server())
