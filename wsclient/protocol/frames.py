@@ -12,6 +12,7 @@ what the content of a message can get wrong.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from typing import Protocol
@@ -33,6 +34,9 @@ _MAX_CONTROL_PAYLOAD = 125
 _OPCODES = frozenset(Opcode)
 
 _KEY_POOL_SIZE = 4096
+
+_TABLES_PAY_OFF = 1024
+"""Payload bytes from which masking by tables is faster than by integers."""
 
 
 class FrameSink(Protocol):
@@ -299,13 +303,24 @@ def build_frame(
     return b"".join((header, key, apply_mask(payload, key)))
 
 
-def apply_mask(payload: bytes | bytearray | memoryview, key: bytes) -> bytes:
+def apply_mask(payload: bytes | bytearray | memoryview, key: bytes) -> bytes | bytearray:
     """Mask or unmask a payload with a 4-byte key (RFC 6455, section 5.3)."""
     length = len(payload)
-    repeated = (key * (length // 4 + 1))[:length]
-    # One exclusive-or of two huge integers is the fastest way in plain Python.
-    masked = int.from_bytes(payload, "little") ^ int.from_bytes(repeated, "little")
-    return masked.to_bytes(length, "little")
+    if length < _TABLES_PAY_OFF:
+        # One exclusive-or of two huge integers: few steps, but slow ones.
+        repeated = (key * (length // 4 + 1))[:length]
+        masked = int.from_bytes(payload, "little") ^ int.from_bytes(repeated, "little")
+        return masked.to_bytes(length, "little")
+    # Each of the four interleaved slices has one byte of the key, and so one table.
+    result = bytearray(payload)
+    for offset in range(4):
+        result[offset::4] = result[offset::4].translate(_exclusive_or_table(key[offset]))
+    return result
+
+
+@functools.cache
+def _exclusive_or_table(byte: int) -> bytes:
+    return bytes(value ^ byte for value in range(256))
 
 
 class _KeyPool:

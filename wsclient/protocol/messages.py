@@ -106,9 +106,10 @@ class MessageAssembler:
             )
 
     def _wire_limit(self, limit: int) -> int:
-        # Deflate may make a message longer: by 5 bytes for each stored block, which holds
-        # 2 KiB or more at every mem_level, and by some empty blocks (RFC 1951, section 3.2.4).
-        return limit + limit // 256 + 1024 if self._compressed else limit
+        # Deflate can make a message longer, most of all where the compressor has little memory
+        # or flushes after each fragment (RFC 1951, section 3.2.4). What comes out is limited
+        # byte by byte, so this bound only keeps a peer from sending empty blocks for ever.
+        return 2 * limit + 8 * self._fragments + 1024 if self._compressed else limit
 
     def piece(self, data: bytes) -> None:
         """Take the next bytes of the payload of the frame begun last.
@@ -161,9 +162,16 @@ class MessageAssembler:
         assert self._text is not None
         try:
             self._text.write(self._decoder.decode(data, final))
+            self._check_surrogate()
         except UnicodeDecodeError as exc:
             raise ProtocolError(
                 f"The server sent a text message that is not UTF-8: {exc.reason}",
                 section="RFC 6455, section 8.1",
                 close_code=1007,
             ) from exc
+
+    def _check_surrogate(self) -> None:
+        # The decoder waits for the third byte of a surrogate, but the second is wrong already.
+        rest = self._decoder.getstate()[0]
+        if len(rest) == 2 and rest[0] == 0xED and rest[1] >= 0xA0:
+            raise UnicodeDecodeError("utf-8", rest, 0, 2, "invalid continuation byte")
