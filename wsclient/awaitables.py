@@ -46,20 +46,27 @@ class Lazy(Completion[T]):
 
     def send(self, value: Any) -> Any:
         """Resume, as `asyncio.Task` does."""
-        if self._coroutine is None:
-            self._coroutine = self._make()
-        return self._coroutine.send(value)
+        return self._step(lambda coroutine: coroutine.send(value))
 
     def throw(self, *error: Any) -> Any:
         """Raise inside, as `asyncio.Task` does to cancel."""
+        return self._step(lambda coroutine: coroutine.throw(*error))
+
+    def _step(self, step: Callable[[Coroutine[Any, Any, T]], Any]) -> Any:
         if self._coroutine is None:
             self._coroutine = self._make()
-        return self._coroutine.throw(*error)
+        try:
+            return step(self._coroutine)
+        except BaseException:
+            # It has ended, one way or the other: the next one who waits starts anew.
+            self._coroutine = None
+            raise
 
     def close(self) -> None:
         """End the waiting."""
-        if self._coroutine is not None:
-            self._coroutine.close()
+        coroutine, self._coroutine = self._coroutine, None
+        if coroutine is not None:
+            coroutine.close()
 
 
 class Done(Completion[None]):

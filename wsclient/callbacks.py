@@ -10,11 +10,15 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Any
 
 from .inbox import Inbox
 
 __all__ = ["CallbackRunner"]
+
+
+_running: ContextVar[CallbackRunner | None] = ContextVar("_running", default=None)
 
 
 class CallbackRunner:
@@ -41,6 +45,7 @@ class CallbackRunner:
         "_loop",
         "_on_error",
         "_on_finished",
+        "_pending",
         "_task",
         "finished",
     )
@@ -60,6 +65,7 @@ class CallbackRunner:
         self._on_error = on_error
         self._on_finished = on_finished
         self._task: asyncio.Task[None] | None = None
+        self._pending: Awaitable[Any] | None = None
         self._abandoned = False
         self._busy = False
         self._failed = False
@@ -68,8 +74,8 @@ class CallbackRunner:
 
     @property
     def current(self) -> bool:
-        """Whether the running task is the one that awaits the callback."""
-        return self._task is not None and asyncio.current_task(self._loop) is self._task
+        """Whether this runs within the callback, or in a task that was started by it."""
+        return _running.get() is self
 
     def run(self) -> None:
         """Deliver what there is; called whenever messages have come in, and at the end."""
@@ -85,10 +91,16 @@ class CallbackRunner:
             self._finish_if_done()
         elif self._abandoned:
             # No task may be started: the loop ends.
-            if inspect.iscoroutine(pending):
-                pending.close()
+            _discard(pending)
         else:
-            self._task = self._loop.create_task(self._drive(pending))
+            self._pending = pending
+            self._task = self._loop.create_task(self._drive())
+            self._task.add_done_callback(self._task_done)
+
+    def cancel(self) -> None:
+        """Cancel the callback that is being awaited."""
+        if self._task is not None:
+            self._task.cancel()
 
     def abandon(self) -> None:
         """Start no task any more: the loop ends."""
@@ -119,9 +131,14 @@ class CallbackRunner:
             return None
         return result if result is not None and inspect.isawaitable(result) else None
 
-    async def _drive(self, pending: Awaitable[Any] | None) -> None:
+    async def _drive(self) -> None:
+        pending, self._pending = self._pending, None
+        _running.set(self)
         try:
             await self._await_in_turn(pending)
+        except GeneratorExit:
+            # The loop is gone: nothing can be awaited any more.
+            raise
         except BaseException as exc:
             # Cancelled from outside, or the interpreter is going down: the connection cannot
             # go on, and the callback gets its last call now, while this task still may run.
@@ -130,10 +147,20 @@ class CallbackRunner:
                 self._last_call = True
                 await self._await_in_turn(self._call(None))
             raise
-        finally:
-            self._task = None
-            self._busy = False
-            self._finish_if_done()
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._task = None
+        self._busy = False
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            # Cancelled before its first step.
+            _discard(pending)
+            self._fail(asyncio.CancelledError())
+            self.run()
+        else:
+            self.run()
+        if not task.cancelled():
+            task.exception()  # taken note of: it has been handed to `on_error`
 
     async def _await_in_turn(self, pending: Awaitable[Any] | None) -> None:
         while pending is not None:
@@ -151,3 +178,8 @@ class CallbackRunner:
         if self._last_call and not self.finished:
             self.finished = True
             self._on_finished()
+
+
+def _discard(pending: Awaitable[Any]) -> None:
+    if inspect.iscoroutine(pending):
+        pending.close()

@@ -15,7 +15,7 @@ from yarl import URL
 
 from .awaitables import DONE, Completion, Lazy
 from .payloads import Buffer, check_ping_payload, encode_message
-from .protocol.closing import CloseCause, CloseInfo, build_close_payload
+from .protocol.closing import CloseInfo, build_close_payload
 from .protocol.opcodes import CloseCode
 from .tls.info import TLSInfo
 from .urls import shown_url
@@ -244,8 +244,8 @@ class WebSocketClientConnection:
 
         Returns:
             an awaitable with the `CloseInfo` that need not be awaited. It waits until TCP is
-            closed, and in callback mode until the callback had its last call, unless it is
-            awaited in the callback itself.
+            closed, `close_timeout` at most, and in callback mode for the rest of that time
+            until the callback had its last call, unless it is awaited in the callback itself.
 
         Raises:
             ValueError: code or reason may not be sent.
@@ -257,7 +257,7 @@ class WebSocketClientConnection:
         self._check_thread()
         code, text = _check_close(code, reason)
         self._wire.close(code, text)
-        return Lazy(self._wire.wait_ended)
+        return Lazy(self._wire.wait_close_timeout)
 
     async def wait_closed(self) -> CloseInfo:
         """Wait until the connection is closed.
@@ -280,6 +280,7 @@ class WebSocketClientConnection:
         return info
 
     async def __aenter__(self) -> Self:
+        self._check_thread()
         return self
 
     async def __aexit__(
@@ -288,6 +289,8 @@ class WebSocketClientConnection:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._check_thread()
+        wire = self._wire
         if exc is None:
             code, patience = CloseCode.NORMAL_CLOSURE, None
         elif isinstance(exc, Exception):
@@ -295,13 +298,14 @@ class WebSocketClientConnection:
         else:
             code, patience = CloseCode.GOING_AWAY, _CANCELLED_CLOSE_TIMEOUT
         try:
+            wire.close(code, "")
             async with asyncio.timeout(patience):
-                await self.close(code)
+                await wire.wait_ended()
         except TimeoutError:
-            self._wire.abort(CloseCause.CANCELLED)
-            await self._wire.wait_ended()
+            wire.drop()
+            await wire.wait_ended()
         except BaseException:
-            self._wire.abort(CloseCause.CANCELLED)
+            wire.drop()
             raise
         error = self._wire.callback_error
         if exc is None and isinstance(error, Exception):
@@ -388,14 +392,14 @@ class WebSocketClientConnection:
         return ConnectionStats(
             messages_received=self._inbox.received,
             messages_sent=wire.sender.messages_sent,
-            bytes_received=wire.bytes_received,
+            bytes_received=wire.receiver.bytes_received,
             bytes_sent=wire.sender.bytes_sent,
             queued_messages=len(self._inbox.queue),
             queued_size=self._inbox.size,
             write_buffer_size=wire.sender.buffered,
             reading_paused=self._inbox.paused,
             latency=wire.latency,
-            seconds_since_last_byte=self._loop.time() - wire.last_byte,
+            seconds_since_last_byte=wire.receiver.silence,
         )
 
     def set_nodelay(self, value: bool) -> None:

@@ -81,7 +81,7 @@ def close_hint(
     else:
         text = _CAUSES[cause]
         if exception is not None and str(exception):
-            text = f"{text} {type(exception).__name__}: {exception}"
+            text = f"{text} {type(exception).__name__}: {_one_line(str(exception))}"
     by_us = cause is CloseCause.CLOSING_HANDSHAKE and not by_peer
     if loop_stall >= _NOTABLE_STALL and not by_us and cause is not CloseCause.LOOP_STALL:
         text = f"{text} Our own event loop had stood still for {loop_stall:.1f} s."
@@ -91,6 +91,11 @@ def close_hint(
 def _handshake_hint(code: int, reason: str, *, by_peer: bool) -> str:
     if not by_peer:
         return "We closed the connection and the server agreed."
-    said = f' and said "{reason}"' if reason else ""
+    said = f' and said "{_one_line(reason)}"' if reason else ""
     meaning = _CODES.get(CloseCode(code)) if code in set(CloseCode) else "a code of its own"
     return f"The server closed the connection{said}: {code}, {meaning}."
+
+
+def _one_line(text: str) -> str:
+    """Escape what could write lines of its own into a log, or steer a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -50,18 +50,21 @@ _NGINX_TLS_BODIES = {
 }
 
 
-def map_failure(exc: BaseException, url: URL, proxy: URL | None) -> WebSocketError | None:
+def map_failure(
+    exc: BaseException, url: URL, proxy: URL | None, *, tunnelled: bool
+) -> WebSocketError | None:
     """Return our error for a failed request; ``None`` for what is not ours to map.
 
     Args:
         exc: what aiohttp raised.
         url: what was to be opened.
         proxy: the proxy on the way, ``None`` without.
+        tunnelled: whether the way through the proxy was open already.
     """
     where = shown_url(url)
     if isinstance(exc, aiohttp.ClientHttpProxyError):
         return _proxy_refusal(exc, proxy)
-    tls_fault = next((e for e in _chain(exc) if isinstance(e, ssl.SSLError)), None)
+    tls_fault = _tls_fault(exc)
     if tls_fault is not None:
         return _tls_error(tls_fault, where, proxy)
     if isinstance(exc, aiohttp.ClientProxyConnectionError):
@@ -82,6 +85,11 @@ def map_failure(exc: BaseException, url: URL, proxy: URL | None) -> WebSocketErr
     if isinstance(exc, aiohttp.ClientConnectorError):
         return ConnectError(
             f"cannot connect to {where}: {_os_text(exc)}.", phase="tcp", hint=_tcp_hint(exc)
+        )
+    if proxy is not None and not tunnelled and isinstance(exc, aiohttp.ClientError):
+        return ProxyError(
+            f"the proxy {_shown(proxy)} did not open a tunnel, nor say why.",
+            hint="Is this the port of an HTTP proxy?",
         )
     if isinstance(exc, aiohttp.ServerDisconnectedError | ConnectionError | aiohttp.ClientOSError):
         return _no_answer(where, url)
@@ -104,6 +112,14 @@ def _chain(exc: BaseException | None) -> Iterator[BaseException]:
         seen.add(id(exc))
         yield exc
         exc = exc.__cause__ or exc.__context__
+
+
+def _tls_fault(exc: BaseException) -> ssl.SSLError | None:
+    for link in _chain(exc):
+        # aiohttp's own errors of TLS are ssl errors too, but empty ones.
+        if isinstance(link, ssl.SSLError) and not isinstance(link, aiohttp.ClientError):
+            return link
+    return None
 
 
 def _shown(proxy: URL | None) -> str:

@@ -93,13 +93,25 @@ class Inbox:
         """Whether a limit has been reached."""
         return len(self.queue) >= self._max_messages or self.size >= self._max_size
 
-    def drop_excess(self) -> int:
-        """Drop the newest messages beyond the limits; return how many."""
+    def drop_excess(self, most: int) -> int:
+        """Drop the newest messages beyond the limits; return how many.
+
+        One message is kept however large it is, and one for each reader that is about to take
+        one.
+
+        Args:
+            most: how many messages may be dropped.
+        """
         dropped = 0
-        while len(self.queue) > self._max_messages or self.size > self._max_size:
+        most = min(most, len(self.queue) - max(self._woken, 1))
+        while dropped < most and self._over_limits:
             self.size -= len(self.queue.pop())
             dropped += 1
         return dropped
+
+    @property
+    def _over_limits(self) -> bool:
+        return len(self.queue) > self._max_messages or self.size > self._max_size
 
     def clear(self) -> int:
         """Drop everything; return how many messages that was."""
@@ -126,27 +138,39 @@ class Inbox:
 
         Cancelling loses no message.
         """
-        while not self.queue or self._waiters or self._woken:
-            if self.ended and not self.queue:
-                return None
-            await self._wait()
+        while True:
+            if self._waiters or self._woken or not (self.queue or self.ended):
+                await self._wait()
             if self.queue:
-                break
-        return self.take()
+                message = self.take()
+                if self._waiters:
+                    self.wake_readers()
+                return message
+            if self.ended:
+                return None
 
     async def _wait(self) -> None:
+        """Wait for our turn: those who came before have taken theirs, and there is something.
+
+        Nobody is woken here: a reader that did not suspend would overtake those who do.
+        """
         waiter = self._loop.create_future()
         self._waiters.append(waiter)
-        self.wake_readers()
         try:
             await waiter
         except BaseException:
-            if waiter.done() and not waiter.cancelled():
-                # Cancelled after having been woken: it is the next one's turn.
-                self._woken -= 1
-                self.wake_readers()
-            else:
-                with contextlib.suppress(ValueError):
-                    self._waiters.remove(waiter)
+            self._leave(waiter)
             raise
+        finally:
+            # The error has this frame in its traceback: it should not hold the future too.
+            del waiter
         self._woken -= 1
+
+    def _leave(self, waiter: asyncio.Future[None]) -> None:
+        if waiter.done() and not waiter.cancelled():
+            # Cancelled after having been woken: it is the next one's turn.
+            self._woken -= 1
+            self.wake_readers()
+        else:
+            with contextlib.suppress(ValueError):
+                self._waiters.remove(waiter)

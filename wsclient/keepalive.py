@@ -14,6 +14,7 @@ Time comes from the loop alone, so that a loop with a virtual clock can drive it
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
 from collections import deque
@@ -133,18 +134,17 @@ class Keepalive:
         self._ticker = self._loop.call_later(self._interval, self._tick)
         if self._paused:
             return
-        if self._unanswered_since is None or self._peer.alive_since(self._mark):
-            # This ping is the first that waits for a sign of life.
-            self._unanswered_since = self._loop.time()
-            self._extensions = 0
-        # The mark is taken behind the ping, so that sending it is no sign of life.
         self._peer.send_keepalive_ping()
         if self._ticker is None:
             return  # sending found the connection dead, and stopped us
-        if self._unanswered_since is not None and self._deadline is None:
+        if self._unanswered_since is None or self._peer.alive_since(self._mark):
+            # This ping is the first that waits for a sign of life. The mark is taken behind
+            # it, so that sending it is none.
+            self._unanswered_since = self._loop.time()
             self._mark = self._peer.life_mark()
-            if self._timeout:
-                self._arm(self._unanswered_since + self._timeout)
+            self._extensions = 0
+        if self._timeout and self._deadline is None:
+            self._arm(self._unanswered_since + self._timeout)
 
     def _arm(self, when: float) -> None:
         self._deadline = self._loop.call_at(when, self._expire)
@@ -206,8 +206,8 @@ class PingRegister:
     _MAX_UNWATCHED = 64
 
     def __init__(self) -> None:
-        self._pings: dict[bytes, list[Ping]] = {}
-        self._unwatched: deque[bytes] = deque()
+        self._pings: deque[Ping] = deque()
+        self._unwatched: deque[Ping] = deque()
         self._counter = itertools.count(1)
         self._salt = os.urandom(4)
 
@@ -218,7 +218,7 @@ class PingRegister:
     def add(self, payload: bytes) -> Ping:
         """Note that a ping is being sent."""
         ping = Ping(payload, perf_counter())
-        self._pings.setdefault(payload, []).append(ping)
+        self._pings.append(ping)
         return ping
 
     def add_unwatched(self, payload: bytes) -> None:
@@ -227,34 +227,31 @@ class PingRegister:
         Only the latest of these are kept: a peer that never answers must not make us hold
         every ping of weeks.
         """
-        self.add(payload)
-        self._unwatched.append(payload)
+        self._unwatched.append(self.add(payload))
         if len(self._unwatched) > self._MAX_UNWATCHED:
-            self._pings.pop(self._unwatched.popleft(), None)
+            with contextlib.suppress(ValueError):
+                self._pings.remove(self._unwatched.popleft())
 
     def answer(self, payload: bytes) -> float | None:
-        """Take a pong: it answers the ping with its payload, and all that were sent before.
+        """Take a pong: it answers the oldest ping with its payload, and all sent before that.
 
         RFC 6455, section 5.5.3: a peer may answer only the most recent ping.
 
         Returns:
             the round trip in seconds; ``None`` for a pong that nobody asked for.
         """
-        if payload not in self._pings:
+        if all(ping.payload != payload for ping in self._pings):
             return None
         now = perf_counter()
-        round_trip = 0.0
-        for key in list(self._pings):
-            for ping in self._pings.pop(key):
-                ping.round_trip = round_trip = now - ping.sent_at
-                ping.release()
-            if key == payload:
-                break
-        return round_trip
+        while True:
+            ping = self._pings.popleft()
+            ping.round_trip = now - ping.sent_at
+            ping.release()
+            if ping.payload == payload:
+                return ping.round_trip
 
     def release_all(self) -> None:
         """Wake whoever waits for a pong that will not come any more."""
-        pings = [ping for group in self._pings.values() for ping in group]
-        self._pings.clear()
-        for ping in pings:
+        for ping in self._pings:
             ping.release()
+        self._pings.clear()

@@ -44,14 +44,17 @@ class LoopWatch:
         try:
             yield
         finally:
-            for connection in tuple(self.open):
+            forgotten = tuple(self.open)
+            for connection in forgotten:
+                connection.abandon()
+            # Afterwards, because a warning may be an error.
+            for connection in forgotten:
                 warnings.warn(
                     f"unclosed {connection!r}: its event loop ends; close it, or use async with",
                     ResourceWarning,
                     source=connection,
                     stacklevel=1,
                 )
-                connection.abandon()
 
 
 _watches: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopWatch] = (

@@ -39,6 +39,7 @@ __all__ = ["open_connection"]
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_BODY_SIZE = 64 * 1024
 _BODY_TIMEOUT = 2.0
+_WAITING = "waiting for the server's answer"
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_read=None, sock_connect=None)
 _SKIPPED_HEADERS = ("Accept", "Accept-Encoding", "User-Agent")
 
@@ -86,7 +87,7 @@ class _Attempt:
 
     async def run(self) -> WebSocketClientConnection:
         """Request, follow redirects, and take the transport over."""
-        jar = aiohttp.CookieJar()
+        jar = aiohttp.CookieJar(unsafe=True)  # for IP addresses too
         watch = await watch_loop()
         while True:
             proxy = self._proxy()
@@ -103,10 +104,12 @@ class _Attempt:
         try:
             response = await self._request(session, proxy, key)
         except Exception as exc:
-            failure = map_failure(exc, self.url, proxy)
+            cause = exc.__cause__ if isinstance(exc, _BrokenError) and exc.__cause__ else exc
+            tunnelled = self.doing == _WAITING or self._connect.session is not None
+            failure = map_failure(cause, self.url, proxy, tunnelled=tunnelled)
             if failure is None:
                 raise
-            raise failure from exc
+            raise failure from cause
         try:
             if response.status != 101:
                 await self._turn_away(response)
@@ -150,7 +153,7 @@ class _Attempt:
         trace = aiohttp.TraceConfig()
         trace.on_dns_resolvehost_start.append(self._note("resolving the host name"))
         trace.on_dns_resolvehost_end.append(self._note("connecting"))
-        trace.on_connection_create_end.append(self._note("waiting for the server's answer"))
+        trace.on_connection_create_end.append(self._note(_WAITING))
         session = aiohttp.ClientSession(
             connector=connector,
             request_class=TunnelRequest,

@@ -11,8 +11,9 @@ cause (`_settle`). Then the wire only waits for the TCP connection to go, with a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-import threading
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -30,17 +31,14 @@ from .protocol.closing import (
     CloseState,
     truncate_reason,
 )
-from .protocol.deflate import DeflateParameters, Inflater
-from .protocol.frames import FrameParser
-from .protocol.messages import MessageAssembler
+from .protocol.deflate import DeflateParameters
 from .protocol.opcodes import CloseCode, Opcode
+from .receiver import Receiver
 from .sender import Sender
 
 __all__ = ["Wire"]
 
 logger = logging.getLogger("wsclient")
-
-_RECEIVE_BUFFER_SIZE = 256 * 1024
 
 _LINGER = 2.0
 """Seconds that the server has to close TCP once nothing is left to say (RFC 6455, 7.1.1)."""
@@ -54,31 +52,16 @@ A reader in a plain loop needs one; inside `asyncio.wait_for` of Python 3.11 it 
 """
 
 
-class _ReceiveBuffer(threading.local):
-    """One buffer for all connections of a thread.
-
-    Every loop fills it and calls `buffer_updated` in one step, which copies what it needs, so
-    that idle connections own no buffer.
-    """
-
-    def __init__(self) -> None:
-        self.view = memoryview(bytearray(_RECEIVE_BUFFER_SIZE))
-
-
-_receive_buffer = _ReceiveBuffer()
-
-
 class Wire(asyncio.BufferedProtocol):
     """The protocol object of an open WebSocket connection.
 
     Attributes:
         inbox: messages received and not read.
+        receiver: the way in.
         sender: the way out.
         ending: the closing handshake, and the account of the end.
         callback_error: what a callback raised, ``None`` otherwise.
         latency: last round trip of a ping in seconds, ``None`` before the first.
-        last_byte: the loop's time when the last byte came in.
-        bytes_received: bytes of frames received.
 
     Args:
         loop: the loop of the connection.
@@ -104,7 +87,6 @@ class Wire(asyncio.BufferedProtocol):
         self._label = label
         self._on_lost = on_lost
         self._closed_here = closed_here
-        self._view = _receive_buffer.view
         self._lost = asyncio.Event()
         self._ended = asyncio.Event()
         self.inbox = Inbox(
@@ -114,7 +96,13 @@ class Wire(asyncio.BufferedProtocol):
             on_low=self._resume_reading,
         )
         self.sender = Sender(loop, deflate, options.compression)
-        self._parser: FrameParser | None = self._make_parser(deflate)
+        self.receiver = Receiver(
+            loop,
+            self.inbox,
+            self._control_received,
+            deflate=deflate,
+            max_message_size=options.max_message_size,
+        )
         self._control_events: list[tuple[Callable[[bytes], Any], bytes]] = []
         self._runner_started = False
         self._runner = self._make_runner()
@@ -126,30 +114,12 @@ class Wire(asyncio.BufferedProtocol):
         self.callback_error: BaseException | None = None
         self._pending_end: Callable[[], None] | None = None
         self._end_timer: asyncio.TimerHandle | None = None
+        self._close_deadline = math.inf
+        self._kept_messages = 0
         self.latency: float | None = None
-        self.last_byte = loop.time()
-        self.bytes_received = 0
 
     def __repr__(self) -> str:
         return f"<WebSocket connection to {self._label}>"
-
-    def _make_parser(self, deflate: DeflateParameters | None) -> FrameParser:
-        limit = self._options.max_message_size
-        inflater = None
-        if deflate is not None:
-            inflater = Inflater(
-                window_bits=deflate.server_max_window_bits,
-                no_context_takeover=deflate.server_no_context_takeover,
-            )
-        assembler = MessageAssembler(
-            self.inbox.put, self._control_received, max_message_size=limit, inflater=inflater
-        )
-        return FrameParser(
-            self.inbox.put,
-            assembler,
-            max_message_size=limit,
-            compression=inflater is not None,
-        )
 
     def _make_runner(self) -> CallbackRunner | None:
         if self._options.on_message_callback is None:
@@ -185,26 +155,19 @@ class Wire(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return the thread's receive buffer."""
-        return self._view
+        return self.receiver.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what has been received."""
-        self.feed(bytes(self._view[:nbytes]))
+        self.feed(bytes(self.receiver.buffer[:nbytes]))
 
     def feed(self, data: bytes) -> None:
         """Take received bytes: parse them all, then wake whoever waits for what they held."""
-        self.last_byte = self._loop.time()
-        self.bytes_received += len(data)
-        if self._parser is None:
-            return
-        try:
-            self._parser.feed(data)
-        except (ProtocolError, MessageTooBigError) as exc:
+        fault = self.receiver.feed(data)
+        self._dispatch()
+        if fault is not None:
             # What came before the faulty frame is valid: it is seen, and answered, first.
-            self._dispatch()
-            self._end_soon(partial(self._fail, exc))
-        else:
-            self._dispatch()
+            self._end_soon(partial(self._fail, fault))
 
     def _dispatch(self) -> None:
         if self._control_events:
@@ -219,17 +182,20 @@ class Wire(asyncio.BufferedProtocol):
     def eof_received(self) -> None:
         """Let the transport close itself: half-closed connections are of no use here."""
         self._end_now()
+        self._settle(CloseCause.EOF, initiator=CloseInitiator.NONE)
+        # The transport closes when it has sent the rest, which the peer may never take.
+        self._end_within(_LINGER)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give the account, and release everybody."""
         self._end_now()
         self.ending.settle_lost(
-            exc, closed_here=self._closed_here(), silence=self._loop.time() - self.last_byte
+            exc, closed_here=self._closed_here(), silence=self.receiver.silence
         )
         self._keepalive.stop()
         if self._end_timer is not None:
             self._end_timer.cancel()
-        self._parser = None
+        self.receiver.stop()
         info = self.ending.finish(loop_stall=self._keepalive.longest_stall)
         self.sender.end()
         self._pings.release_all()
@@ -303,7 +269,9 @@ class Wire(asyncio.BufferedProtocol):
         self._keepalive.stop()
         self.sender.send_control(Opcode.CLOSE, payload)
         # The peer's Close frame may stand behind data that nobody takes.
+        self._kept_messages = self.inbox.received
         self._resume_reading()
+        self._close_deadline = self._loop.time() + self._options.close_timeout
         self._end_within(self._options.close_timeout)
 
     def abort(self, cause: CloseCause = CloseCause.CANCELLED) -> None:
@@ -318,6 +286,23 @@ class Wire(asyncio.BufferedProtocol):
             self._runner.abandon()
         self._give_up(CloseCause.CANCELLED, None, CloseCode.GOING_AWAY, "")
         self.abort()
+
+    def drop(self) -> None:
+        """Drop the connection at once, and cancel the callback that runs."""
+        self.abort()
+        if self._runner is not None:
+            self._runner.cancel()
+
+    async def wait_close_timeout(self) -> CloseInfo:
+        """Wait for the end of the connection, and of its callback while `close_timeout` lasts."""
+        await self._lost.wait()
+        if not self._ended.is_set() and not (self._runner and self._runner.current):
+            deadline = None if self._close_deadline == math.inf else self._close_deadline
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(deadline):
+                    await self._ended.wait()
+        assert self.ending.info is not None
+        return self.ending.info
 
     async def wait_ended(self) -> CloseInfo:
         """Wait until the connection and its callback have ended.
@@ -361,7 +346,9 @@ class Wire(asyncio.BufferedProtocol):
             return
         if self.ending.begun:
             # The peer's Close frame stands behind these messages: go on reading.
-            self.ending.discarded_messages += self.inbox.drop_excess()
+            dropped = self.inbox.drop_excess(self.inbox.received - self._kept_messages)
+            self._kept_messages += dropped
+            self.ending.discarded_messages += dropped
         elif not self.inbox.paused:
             self.inbox.paused = True
             transport.pause_reading()
@@ -409,7 +396,7 @@ class Wire(asyncio.BufferedProtocol):
             if transport is not None and not transport.is_closing():
                 self.sender.send_control(Opcode.CLOSE, ending.handshake.answer())
         self._settle(CloseCause.CLOSING_HANDSHAKE)
-        self._end_within(min(_LINGER, self._options.close_timeout))
+        self._end_within(_LINGER)
 
     def _fail(self, exc: ProtocolError | MessageTooBigError) -> None:
         """Fail the connection (RFC 6455, section 7.1.7)."""
@@ -451,18 +438,26 @@ class Wire(asyncio.BufferedProtocol):
         # An unread rest would turn our FIN into a reset, and the Close frame could be lost:
         # read on, without looking, until the server closes.
         self._resume_reading()
-        self._end_within(min(_LINGER, self._options.close_timeout))
+        self._end_within(_LINGER)
 
-    def _settle(self, cause: CloseCause, exc: BaseException | None = None) -> None:
-        silence = self._loop.time() - self.last_byte
-        self.ending.settle(cause, exc, initiator=CloseInitiator.LOCAL, silence=silence)
-        self._parser = None
+    def _settle(
+        self,
+        cause: CloseCause,
+        exc: BaseException | None = None,
+        *,
+        initiator: CloseInitiator = CloseInitiator.LOCAL,
+    ) -> None:
+        silence = self.receiver.silence
+        self.ending.settle(cause, exc, initiator=initiator, silence=silence)
+        self.receiver.stop()
         self._keepalive.stop()
 
     def _end_within(self, seconds: float) -> None:
+        """Abort after so many seconds, or at the earlier deadline of the closing handshake."""
         if self._end_timer is not None:
             self._end_timer.cancel()
-        self._end_timer = self._loop.call_later(seconds, self.abort, CloseCause.CLOSE_TIMEOUT)
+        when = min(self._loop.time() + seconds, self._close_deadline)
+        self._end_timer = self._loop.call_at(when, self.abort, CloseCause.CLOSE_TIMEOUT)
 
     # What the keepalive asks for
 
@@ -477,12 +472,12 @@ class Wire(asyncio.BufferedProtocol):
 
     def life_mark(self) -> tuple[int, int, int]:
         """Return what has been received, handed over for sending, and is still buffered."""
-        return self.bytes_received, self.sender.bytes_sent, self.sender.buffered
+        return self.receiver.bytes_received, self.sender.bytes_sent, self.sender.buffered
 
     def alive_since(self, mark: tuple[int, int, int]) -> bool:
         """Tell whether anything was received, or a full send buffer has drained."""
         received, sent, buffered = mark
-        if self.bytes_received != received:
+        if self.receiver.bytes_received != received:
             return True
         # The kernel's own buffer was full when the mark was taken, so it takes more only when
         # the peer has acknowledged something.

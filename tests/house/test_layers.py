@@ -47,6 +47,7 @@ FLOORS: dict[str, float] = {
     "shutdown": 2.0,
     "explain": 2.0,
     "callbacks": 2.1,
+    "receiver": 2.1,
     "ending": 2.1,
     "wire": 2.2,
     "connection": 2.3,

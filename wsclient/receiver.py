@@ -1,0 +1,99 @@
+"""The way in: bytes from the transport to messages in the inbox, and control frames."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+from .errors import MessageTooBigError, ProtocolError
+from .inbox import Inbox
+from .protocol.deflate import DeflateParameters, Inflater
+from .protocol.frames import FrameParser
+from .protocol.messages import MessageAssembler
+
+__all__ = ["Receiver"]
+
+_BUFFER_SIZE = 256 * 1024
+
+
+class _Buffer(threading.local):
+    """One buffer for all connections of a thread.
+
+    Every loop fills it and calls `buffer_updated` in one step, which copies what it needs, so
+    that idle connections own no buffer.
+    """
+
+    def __init__(self) -> None:
+        self.view = memoryview(bytearray(_BUFFER_SIZE))
+
+
+_buffer = _Buffer()
+
+
+class Receiver:
+    """Parse what comes in.
+
+    Attributes:
+        buffer: where the transport may put what it receives.
+        bytes_received: bytes of frames received.
+        last_byte: the loop's time when the last byte came in.
+
+    Args:
+        loop: the loop of the connection.
+        inbox: takes the messages.
+        on_control: called with opcode and payload of each control frame, while parsing.
+        deflate: the agreed compression, ``None`` without.
+        max_message_size: bytes after decompression; 0 is no limit.
+    """
+
+    __slots__ = ("_loop", "_parser", "buffer", "bytes_received", "last_byte")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        inbox: Inbox,
+        on_control: Callable[[int, bytes], object],
+        *,
+        deflate: DeflateParameters | None,
+        max_message_size: int,
+    ) -> None:
+        self._loop = loop
+        self.buffer = _buffer.view
+        self.bytes_received = 0
+        self.last_byte = loop.time()
+        inflater = None
+        if deflate is not None:
+            inflater = Inflater(
+                window_bits=deflate.server_max_window_bits,
+                no_context_takeover=deflate.server_no_context_takeover,
+            )
+        assembler = MessageAssembler(
+            inbox.put, on_control, max_message_size=max_message_size, inflater=inflater
+        )
+        self._parser: FrameParser | None = FrameParser(
+            inbox.put,
+            assembler,
+            max_message_size=max_message_size,
+            compression=inflater is not None,
+        )
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the last byte came in."""
+        return self._loop.time() - self.last_byte
+
+    def feed(self, data: bytes) -> ProtocolError | MessageTooBigError | None:
+        """Parse the next bytes; return what is wrong with them, if anything is."""
+        self.last_byte = self._loop.time()
+        self.bytes_received += len(data)
+        if self._parser is not None:
+            try:
+                self._parser.feed(data)
+            except (ProtocolError, MessageTooBigError) as exc:
+                return exc
+        return None
+
+    def stop(self) -> None:
+        """Ignore what comes in from now on, and let go of what it would need."""
+        self._parser = None
