@@ -45,7 +45,8 @@ def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make a test of each peer that has the abilities the test asks for."""
-    if "peer" not in metafunc.fixturenames:
+    chosen = list(metafunc.definition.iter_markers("parametrize"))
+    if "peer" not in metafunc.fixturenames or any(mark.args[0] == "peer" for mark in chosen):
         return
     needed = {
         name for marker in metafunc.definition.iter_markers("abilities") for name in marker.args

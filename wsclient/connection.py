@@ -8,7 +8,7 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, overload
 
 from multidict import CIMultiDictProxy
 from yarl import URL
@@ -116,6 +116,14 @@ class WebSocketClientConnection:
             )
 
     # Receiving
+
+    @overload
+    def read_message(self, callback: None = None) -> Coroutine[Any, Any, str | bytes | None]: ...
+
+    @overload
+    def read_message(
+        self, callback: Callable[[asyncio.Future[str | bytes | None]], object]
+    ) -> Completion[str | bytes | None]: ...
 
     def read_message(
         self, callback: Callable[[asyncio.Future[str | bytes | None]], object] | None = None

@@ -147,6 +147,7 @@ class Inbox:
                     self.wake_readers()
                 return message
             if self.ended:
+                self.wake_readers()
                 return None
 
     async def _wait(self) -> None:

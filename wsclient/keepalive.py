@@ -29,6 +29,9 @@ _STALL = 0.1
 _CONFIRMATION = 0.01
 """Seconds for one more turn of the loop before the end: uvloop runs timers before I/O."""
 
+_CLOCK_STEP = 0.001
+"""uvloop counts milliseconds: a timer may fire that much early."""
+
 _MAX_EXTENSIONS = 3
 
 
@@ -63,12 +66,14 @@ class Keepalive:
     __slots__ = (
         "_confirming",
         "_deadline",
+        "_deadline_due",
         "_extensions",
         "_interval",
         "_loop",
         "_mark",
         "_paused",
         "_peer",
+        "_tick_due",
         "_ticker",
         "_timeout",
         "_unanswered_since",
@@ -89,6 +94,8 @@ class Keepalive:
         self._timeout = timeout
         self._ticker: asyncio.TimerHandle | None = None
         self._deadline: asyncio.TimerHandle | None = None
+        self._tick_due = 0.0
+        self._deadline_due = 0.0
         self._mark: Any = None
         self._unanswered_since: float | None = None
         self._extensions = 0
@@ -98,7 +105,7 @@ class Keepalive:
 
     def start(self) -> None:
         """Begin; the first ping leaves after one interval."""
-        self._ticker = self._loop.call_later(self._interval, self._tick)
+        self._schedule_tick()
 
     def stop(self) -> None:
         """End; no timer is left."""
@@ -123,15 +130,20 @@ class Keepalive:
             self._deadline.cancel()
             self._deadline = None
 
-    def _lateness(self, timer: asyncio.TimerHandle | None) -> float:
-        late = self._loop.time() - timer.when() if timer is not None else 0.0
+    def _schedule_tick(self) -> None:
+        self._tick_due = self._loop.time() + self._interval
+        self._ticker = self._loop.call_at(self._tick_due, self._tick)
+
+    def _lateness(self, due: float) -> float:
+        # Due times are kept here: what uvloop returns for a moment that is now has no when().
+        late = self._loop.time() - due
         if late >= _STALL:
             self.longest_stall = max(self.longest_stall, late)
         return late
 
     def _tick(self) -> None:
-        self._lateness(self._ticker)
-        self._ticker = self._loop.call_later(self._interval, self._tick)
+        self._lateness(self._tick_due)
+        self._schedule_tick()
         if self._paused:
             return
         self._peer.send_keepalive_ping()
@@ -147,10 +159,11 @@ class Keepalive:
             self._arm(self._unanswered_since + self._timeout)
 
     def _arm(self, when: float) -> None:
+        self._deadline_due = when
         self._deadline = self._loop.call_at(when, self._expire)
 
     def _expire(self) -> None:
-        late = self._lateness(self._deadline)
+        late = self._lateness(self._deadline_due)
         self._deadline = None
         confirming, self._confirming = self._confirming, False
         assert self._unanswered_since is not None
@@ -159,7 +172,7 @@ class Keepalive:
             return
         now = self._loop.time()
         due = self._unanswered_since + self._timeout
-        if due > now:
+        if due > now + _CLOCK_STEP:
             self._arm(due)
         elif late >= _STALL and self._extensions < _MAX_EXTENSIONS:
             # Our loop stood still: the peer gets the whole time again.

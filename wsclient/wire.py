@@ -115,6 +115,7 @@ class Wire(asyncio.BufferedProtocol):
         self._pending_end: Callable[[], None] | None = None
         self._end_timer: asyncio.TimerHandle | None = None
         self._close_deadline = math.inf
+        self._linger = min(_LINGER, options.close_timeout)
         self._kept_messages = 0
         self.latency: float | None = None
 
@@ -184,7 +185,7 @@ class Wire(asyncio.BufferedProtocol):
         self._end_now()
         self._settle(CloseCause.EOF, initiator=CloseInitiator.NONE)
         # The transport closes when it has sent the rest, which the peer may never take.
-        self._end_within(_LINGER)
+        self._end_within(self._linger)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give the account, and release everybody."""
@@ -396,7 +397,7 @@ class Wire(asyncio.BufferedProtocol):
             if transport is not None and not transport.is_closing():
                 self.sender.send_control(Opcode.CLOSE, ending.handshake.answer())
         self._settle(CloseCause.CLOSING_HANDSHAKE)
-        self._end_within(_LINGER)
+        self._end_within(self._linger)
 
     def _fail(self, exc: ProtocolError | MessageTooBigError) -> None:
         """Fail the connection (RFC 6455, section 7.1.7)."""
@@ -438,7 +439,7 @@ class Wire(asyncio.BufferedProtocol):
         # An unread rest would turn our FIN into a reset, and the Close frame could be lost:
         # read on, without looking, until the server closes.
         self._resume_reading()
-        self._end_within(_LINGER)
+        self._end_within(self._linger)
 
     def _settle(
         self,

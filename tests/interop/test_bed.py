@@ -109,6 +109,24 @@ def test_test_that_hangs_is_ended() -> None:
         run_checked(hang, asyncio.new_event_loop, timeout=0.05)
 
 
+def test_failed_test_that_left_a_transport_open_still_ends(loop_factory: LoopFactory) -> None:
+    async def fail() -> None:
+        loop = asyncio.get_running_loop()
+        kept.append(await loop.create_server(asyncio.Protocol, "127.0.0.1", 0))
+        port = kept[0].sockets[0].getsockname()[1]  # type: ignore[attr-defined]  # a server
+        kept.append(await loop.create_connection(asyncio.Protocol, "127.0.0.1", port))
+        loop.call_soon([].pop)
+        await asyncio.sleep(0)
+        raise KeyError("mine")
+
+    try:
+        with pytest.raises(KeyError, match="mine") as caught:
+            run_checked(fail, loop_factory)
+        assert "IndexError" in caught.value.__notes__[0]
+    finally:
+        tidy()
+
+
 def test_async_tests_run_on_both_loops(loop_factory: LoopFactory) -> None:
     loop = loop_factory()
     loop.close()

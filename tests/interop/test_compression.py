@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from support.process import PeerProcess, Peers
+from support.process import PeerProcess
 from wsclient import HandshakeError, WebSocketClientConnection, websocket_connect
 
 CHOICES: dict[str, tuple[object, ...]] = {
     "server_no_context_takeover": (False, True),
     "client_no_context_takeover": (False, True),
-    "server_max_window_bits": (None, 9, 12),
-    "client_max_window_bits": (None, 9, 15),
+    "server_max_window_bits": (None, 9),
+    "client_max_window_bits": (None, 9),
 }
 
 
@@ -39,17 +39,17 @@ def describe(parameters: dict[str, Any]) -> str:
 def every_kind() -> list[str | bytes]:
     """Return messages that make a compressor use its window, its memory and its fallbacks."""
     rng = random.Random(7692)
-    noise = rng.randbytes(50_000)
+    noise = rng.randbytes(20_000)
     return [
         "",
         b"",
         "a",
-        "hello " * 10_000,
-        "hello " * 10_000,
+        "hello " * 5_000,
+        "hello " * 5_000,
         noise,
         noise,
-        "é" * 40_000,
-        b"\x00" * 300_000,
+        "é" * 20_000,
+        b"\x00" * 100_000,
     ]
 
 
@@ -85,17 +85,36 @@ async def test_parameters_that_we_offer(peer: PeerProcess, offer: dict[str, Any]
     await exchange_as_offered(peer, offer)
 
 
-async def test_window_bits_for_tornado(peers: Peers) -> None:
+@pytest.mark.parametrize("peer", ["tornado"], indirect=True)
+async def test_parameters_that_we_offer_to_tornado(peer: PeerProcess) -> None:
     for offer in parameter_sets():
         if "server_no_context_takeover" not in offer:
-            await exchange_as_offered(peers.get("tornado"), offer)
+            await exchange_as_offered(peer, offer)
 
 
-async def test_promise_that_the_server_drops_is_refused(peers: Peers) -> None:
+@pytest.mark.abilities("deflate")
+async def test_every_window_size_that_we_offer(peer: PeerProcess) -> None:
+    # aiohttp's server leaves 15 bits out of its answer, and zlib has no 8.
+    for bits in range(9, 15):
+        offer = {"server_max_window_bits": bits, "client_max_window_bits": bits}
+        await exchange_as_offered(peer, offer)
+
+
+@pytest.mark.abilities("deflate-query")
+async def test_every_window_size_that_the_server_asks_for(peer: PeerProcess) -> None:
+    for bits in range(9, 16):
+        url = peer.url("/echo", server_max_window_bits=bits, client_max_window_bits=bits)
+        async with websocket_connect(url, compression_options={}) as conn:
+            assert int(agreed(conn)["client_max_window_bits"] or 0) == bits
+            await exchange(conn)
+
+
+@pytest.mark.parametrize("peer", ["tornado"], indirect=True)
+async def test_promise_that_the_server_drops_is_refused(peer: PeerProcess) -> None:
     # Tornado's server does not see parameters without a value, and so would keep its context.
-    url = peers.get("tornado").url("/echo")
+    options = {"server_no_context_takeover": True}
     with pytest.raises(HandshakeError, match="server_no_context_takeover"):
-        await websocket_connect(url, compression_options={"server_no_context_takeover": True})
+        await websocket_connect(peer.url("/echo"), compression_options=options)
 
 
 @pytest.mark.abilities("deflate-query")

@@ -70,9 +70,9 @@ async def test_idle_connection_is_kept(peer: PeerProcess) -> None:
 async def test_slow_reader_of_a_flood_is_not_cut_off(peer: PeerProcess) -> None:
     # The pongs wait behind unread messages, by our own choice: ten intervals long.
     async with websocket_connect(
-        peer.url("/flood", size=65536), ping_interval=0.2, ping_timeout=0.2
+        peer.url("/flood", size=65536), ping_interval=0.1, ping_timeout=0.1
     ) as conn:
-        await asyncio.sleep(2)
+        await asyncio.sleep(1)
         assert not conn.closed
         for number in range(200):
             message = await conn.read_message()

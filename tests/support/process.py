@@ -76,7 +76,7 @@ class PeerProcess:
 
     def __init__(self, name: str, command: Sequence[str]) -> None:
         self.name = name
-        self._stderr: IO[bytes] = tempfile.TemporaryFile()
+        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # `stop` closes it
         self._process = subprocess.Popen(
             command,
             cwd=TESTS,

@@ -17,6 +17,8 @@ LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 SETTLE_TIMEOUT = 0.5
 """Seconds in which closed transports and servers may finish their last callbacks."""
 
+_LOOPS = ("asyncio.", "uvloop.", "aiofastnet.")
+
 _DESCRIPTORS = Path("/proc/self/fd")
 
 
@@ -65,7 +67,12 @@ def run_checked(
     descriptors = open_descriptors()
     with asyncio.Runner(loop_factory=loop_factory, debug=False) as runner:
         runner.get_loop().set_exception_handler(lambda _, context: contexts.append(context))
-        leaks = runner.run(_run_and_look(main, timeout))
+        try:
+            leaks = runner.run(_run_and_look(main, timeout))
+        except BaseException as error:
+            for context in contexts:
+                error.add_note(_describe(context))
+            raise
     gc.collect()
     leaks += [_describe(context) for context in contexts]
     leaks += [f"thread {each.name!r}" for each in threading.enumerate() if each not in threads]
@@ -76,8 +83,12 @@ def run_checked(
 
 async def _run_and_look(main: Callable[[], Awaitable[None]], timeout: float) -> list[str]:
     descriptors = open_descriptors()
-    async with asyncio.timeout(timeout):
-        await main()
+    try:
+        async with asyncio.timeout(timeout):
+            await main()
+    except BaseException:
+        await _abort_everything()
+        raise
     gc.collect()
     deadline = asyncio.get_running_loop().time() + SETTLE_TIMEOUT
     while True:
@@ -91,6 +102,19 @@ async def _run_and_look(main: Callable[[], Awaitable[None]], timeout: float) -> 
             return left
         # Nothing tells when a foreign transport has gone, so this is the one place that polls.
         await asyncio.sleep(0.001)
+
+
+async def _abort_everything() -> None:
+    """End what a failed test left open: uvloop's `close` waits for some of it, for ever."""
+    # The classes are told by their names: uvloop's do not all derive from asyncio's.
+    for name, method in (("Server", "close"), ("Transport", "abort")):
+        for each in gc.get_objects():
+            if type(each).__name__.endswith(name) and type(each).__module__.startswith(_LOOPS):
+                try:
+                    getattr(each, method)()
+                except (AttributeError, RuntimeError):
+                    pass  # It is a helper of a transport, or its own loop has gone already.
+        await asyncio.sleep(0.01)
 
 
 def _other_tasks() -> set[asyncio.Task[Any]]:

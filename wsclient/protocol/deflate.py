@@ -130,7 +130,10 @@ def negotiate(
     if offer.server_no_context_takeover and "server_no_context_takeover" not in answer:
         raise _unkept("server_no_context_takeover", "it left it out")
     server_bits = _agreed_bits("server_max_window_bits", offer.server_max_window_bits, answer)
-    if offer.server_max_window_bits is not None and "server_max_window_bits" not in answer:
+    # Deviation: an answer to 15 may leave the parameter out, as aiohttp's does, for 15 is what
+    # holds without it.
+    asked = offer.server_max_window_bits or _MAX_WINDOW_BITS
+    if asked < _MAX_WINDOW_BITS and "server_max_window_bits" not in answer:
         raise _unkept("server_max_window_bits", "it left it out")
     # What we say of ourselves is a hint that the server may leave unanswered; we keep to it
     # all the same (RFC 7692, sections 7.1.1.2 and 7.1.2.2).

@@ -1,0 +1,153 @@
+"""Programs that end with an open connection, or while connecting, leave nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from behaviour.servers import WAIT, echo_frames
+from support.wire import Wire, raw_server
+
+NOISE = ("never retrieved", "destroyed", "never awaited", "Traceback", "Unclosed", "unclosed tr")
+
+
+def program(body: str, *, runner: str = "asyncio.run") -> str:
+    """Return a program with `body` as its main coroutine; `url` is where the server is."""
+    head = "import asyncio, sys\nfrom wsclient import websocket_connect\nurl = sys.argv[1]\n"
+    main = f"async def main():\n{textwrap.indent(textwrap.dedent(body), '    ')}\n"
+    return f"{head}{main}{runner}(main())\n"
+
+
+def run(source: str, url: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run a program in an interpreter of its own."""
+    command = [sys.executable, "-P", "-X", "dev", *options, "-c", source, url]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=20, env=os.environ, check=False
+    )
+
+
+BODIES = {
+    "open in every way": """
+        idle = await websocket_connect(url)
+        pinging = await websocket_connect(url, ping_interval=0.01)
+        plain = await websocket_connect(url, on_message_callback=lambda message: None)
+        waited = await websocket_connect(url)
+        tasks = [asyncio.create_task(each) for each in (waited.wait_closed(), waited.close())]
+        written = await websocket_connect(url)
+        written.write_message("hello")
+        written.ping()
+        read = await websocket_connect(url)
+        tasks += [asyncio.create_task(read.read_message()) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        """,
+    "async callback": """
+        async def callback(message):
+            if message is not None:
+                await asyncio.sleep(60)
+        conn = await websocket_connect(url, on_message_callback=callback)
+        await conn.write_message("hello")
+        await conn.ping()
+        """,
+    "closing": """
+        conn = await websocket_connect(url)
+        conn.close()
+        """,
+    "lost reference": """
+        await websocket_connect(url)
+        """,
+}
+
+
+async def serve_and_run(source: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run a program against an echo server, which must learn of its end."""
+    ended = asyncio.Event()
+
+    async def serve(wire: Wire) -> None:
+        try:
+            await wire.accept()
+            await echo_frames(wire)
+        finally:
+            ended.set()
+
+    async with raw_server(serve) as port:
+        url = f"ws://127.0.0.1:{port}/"
+        result = await asyncio.to_thread(run, source, url, *options)
+        await asyncio.wait_for(ended.wait(), WAIT)
+    return result
+
+
+@pytest.fixture
+def loop_factory() -> object:
+    """One loop will do: what matters happens in the other process."""
+    return asyncio.new_event_loop
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+async def test_loop_ends_with_an_open_connection(body: str) -> None:
+    result = await serve_and_run(program(body))
+    assert result.returncode == 0, result.stderr
+    # A connection that was not closed may be named; nothing else is left to complain about.
+    assert not [word for word in NOISE if word in result.stderr], result.stderr
+    warned = re.findall(r"Warning: (?!Enable tracemalloc)(.*)", result.stderr)
+    assert all(text.startswith("unclosed <WebSocket ") for text in warned), result.stderr
+
+
+async def test_loop_of_uvloop_ends_with_an_open_connection() -> None:
+    pytest.importorskip("uvloop")
+    source = "import uvloop\n" + program(BODIES["open in every way"], runner="uvloop.run")
+    result = await serve_and_run(source)
+    assert result.returncode == 0, result.stderr
+    assert not [word for word in NOISE if word in result.stderr], result.stderr
+
+
+async def test_warnings_as_errors_do_not_keep_a_connection_open() -> None:
+    body = """
+        conns = [await websocket_connect(url) for _ in range(2)]
+        import atexit
+        atexit.register(lambda: print([conn.closed for conn in conns]))
+        """
+    result = await serve_and_run(program(body), "-W", "error")
+    assert result.stdout.strip() == "[True, True]", result.stderr
+    assert not [word for word in NOISE[:3] if word in result.stderr], result.stderr
+
+
+async def test_closed_connection_leaves_no_word() -> None:
+    body = """
+        async with websocket_connect(url) as conn:
+            await conn.write_message("hello")
+            print(await conn.read_message())
+        """
+    result = await serve_and_run(program(body), "-W", "error")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "hello\n", "")
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.05])
+async def test_loop_ends_while_connecting(seconds: float) -> None:
+    body = f"""
+        task = asyncio.create_task(websocket_connect(url))
+        await asyncio.sleep({seconds})
+        """
+
+    async def serve(wire: Wire) -> None:
+        await wire.read_to_end()
+
+    async with raw_server(serve) as port:
+        url = f"ws://127.0.0.1:{port}/"
+        result = await asyncio.to_thread(run, program(body), url, "-W", "error")
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+async def test_main_that_fails_with_an_open_connection() -> None:
+    body = """
+        conn = await websocket_connect(url)
+        raise SystemExit(3)
+        """
+    result = await serve_and_run(program(body))
+    assert result.returncode == 3
+    assert not [word for word in NOISE if word in result.stderr], result.stderr

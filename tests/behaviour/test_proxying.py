@@ -1,0 +1,407 @@
+"""Connections through proxies."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import inspect
+import ssl
+from typing import Any
+
+import aiohttp
+import pytest
+
+from behaviour.servers import WAIT, Resolver, agree, echo, failure
+from support.certificates import Certificates
+from support.proxies import connect_proxy, socks5_proxy
+from support.wire import Request, Wire, raw_server
+from wsclient import (
+    ConnectTimeoutError,
+    ProxyError,
+    TLSConfig,
+    TLSError,
+    websocket_connect,
+)
+from wsclient.tunnel import TunnelConnector, TunnelRequest
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the machine's own proxy settings out of the way."""
+    for name in ("ws", "wss", "http", "https", "all", "no"):
+        for variable in (f"{name}_proxy", f"{name}_proxy".upper()):
+            monkeypatch.delenv(variable, raising=False)
+
+
+async def visit(url: str, **options: Any) -> Any:
+    """Connect, say hello, close; return the address of the other end."""
+    async with websocket_connect(url, **options) as conn:
+        await conn.write_message("hello")
+        assert await asyncio.wait_for(conn.read_message(), WAIT) == "hello"
+        return conn.remote_address
+
+
+# HTTP proxies
+
+
+async def test_ws_goes_through_a_tunnel() -> None:
+    async with raw_server(echo) as port, connect_proxy() as proxy:
+        address = await visit(f"ws://127.0.0.1:{port}/", proxy=proxy.url)
+        assert address == ("127.0.0.1", proxy.port)
+        # RFC 6455, section 4.1: CONNECT for ws:// too.
+        assert proxy.requests == [("CONNECT", f"127.0.0.1:{port}")]
+
+
+async def test_wss_goes_through_a_tunnel(certificates: Certificates) -> None:
+    context = certificates.client_context()
+    async with (
+        raw_server(echo, ssl=certificates.server_context()) as port,
+        connect_proxy() as proxy,
+    ):
+        await visit(f"wss://127.0.0.1:{port}/", proxy=proxy.url, ssl=context)
+        assert proxy.requests == [("CONNECT", f"127.0.0.1:{port}")]
+
+
+async def test_proxy_resolves_the_host_name() -> None:
+    async with raw_server(echo) as port, connect_proxy() as proxy:
+        await visit(f"ws://localhost:{port}/", proxy=proxy.url)
+        assert proxy.requests == [("CONNECT", f"localhost:{port}")]
+
+
+async def test_headers_for_the_proxy_and_for_the_server() -> None:
+    requests: list[Request] = []
+
+    async def serve(wire: Wire) -> None:
+        requests.append(await wire.accept())
+        await agree(wire)
+
+    async with (
+        raw_server(serve) as port,
+        connect_proxy() as proxy,
+        websocket_connect(
+            f"ws://127.0.0.1:{port}/",
+            proxy=proxy.url,
+            proxy_headers={"X-Proxy": "a"},
+            headers={"X-Server": "b"},
+            auth=("user", "secret"),
+            cookies={"id": "123"},
+        ),
+    ):
+        pass
+    [seen] = proxy.headers
+    assert seen["x-proxy"] == "a"
+    assert not {"x-server", "authorization", "cookie", "sec-websocket-key"} & set(seen)
+    assert requests[0].headers["x-server"] == "b"
+    assert "x-proxy" not in requests[0].headers
+
+
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+async def test_proxy_with_login(scheme: str, certificates: Certificates) -> None:
+    secure = scheme == "wss"
+    server_ssl = certificates.server_context() if secure else None
+    context = certificates.client_context() if secure else None
+    async with (
+        raw_server(echo, ssl=server_ssl) as port,
+        connect_proxy(auth=("us@er", "se:cret")) as proxy,
+    ):
+        url = f"{scheme}://127.0.0.1:{port}/"
+        login = proxy.url.replace("//", "//us%40er:se%3Acret@")
+        await visit(url, proxy=login, ssl=context)
+        sent = proxy.headers[0]["proxy-authorization"]
+        assert base64.b64decode(sent.removeprefix("Basic ")) == b"us@er:se:cret"
+        for wrong in (proxy.url, proxy.url.replace("//", "//us%40er:wrong@")):
+            error = await failure(url, proxy=wrong, ssl=context)
+            assert isinstance(error, ProxyError)
+            assert (error.phase, error.status) == ("proxy", 407)
+            assert f"127.0.0.1:{proxy.port}" in str(error)
+            assert "credentials" in error.hint
+            assert "wrong" not in str(error)
+            assert error.__cause__ is not None
+
+
+async def test_proxy_that_cannot_reach_the_server() -> None:
+    async with connect_proxy() as proxy:
+        error = await failure("ws://127.0.0.1:1/", proxy=proxy.url)
+    assert isinstance(error, ProxyError)
+    assert error.status == 502
+
+
+async def test_proxy_that_is_not_there() -> None:
+    error = await failure("ws://127.0.0.1:9/", proxy="http://127.0.0.1:1")
+    assert isinstance(error, ProxyError)
+    assert (error.phase, error.status) == ("proxy", None)
+    assert "127.0.0.1:1" in str(error)
+    assert "refused" in str(error)
+
+
+async def test_proxy_whose_name_is_unknown() -> None:
+    error = await failure("ws://127.0.0.1:9/", proxy="http://nowhere.invalid:1")
+    assert isinstance(error, ProxyError)
+    assert "nowhere.invalid" in str(error)
+
+
+async def hangs_up(wire: Wire) -> None:
+    await wire.read_request()
+
+
+async def babbles(wire: Wire) -> None:
+    await wire.read_request()
+    await wire.send(b"what?\r\n\r\n")
+
+
+@pytest.mark.parametrize("serve", [hangs_up, babbles])
+async def test_proxy_that_is_none(serve: Any) -> None:
+    async with raw_server(serve) as port:
+        error = await failure("ws://127.0.0.1:9/", proxy=f"http://127.0.0.1:{port}")
+    assert isinstance(error, ProxyError), repr(error)
+    assert f"127.0.0.1:{port}" in str(error)
+
+
+async def test_budget_covers_the_proxy() -> None:
+    async def serve(wire: Wire) -> None:
+        await wire.read_to_end()
+
+    async with raw_server(serve) as port:
+        proxy = f"http://127.0.0.1:{port}"
+        error = await failure("ws://127.0.0.1:9/", proxy=proxy, connect_timeout=0.1)
+    assert isinstance(error, ConnectTimeoutError)
+
+
+async def test_cancel_while_the_proxy_thinks() -> None:
+    begun = asyncio.Event()
+
+    async def serve(wire: Wire) -> None:
+        await wire.read_request()
+        begun.set()
+        assert await wire.read_to_end() == b""
+
+    async with raw_server(serve) as port:
+        attempt = websocket_connect("ws://127.0.0.1:9/", proxy=f"http://127.0.0.1:{port}")
+        task = asyncio.create_task(attempt)
+        await asyncio.wait_for(begun.wait(), WAIT)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def test_session_of_the_caller_with_a_proxy(certificates: Certificates) -> None:
+    context = certificates.client_context()
+    async with (
+        raw_server(echo, ssl=certificates.server_context()) as port,
+        connect_proxy() as proxy,
+        aiohttp.ClientSession() as session,
+    ):
+        url = f"wss://127.0.0.1:{port}/"
+        await visit(url, proxy=proxy.url, session=session, ssl=context)
+        assert len(proxy.requests) == 1
+
+
+# The environment
+
+
+async def test_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with raw_server(echo) as port, connect_proxy() as proxy:
+        url = f"ws://127.0.0.1:{port}/"
+        monkeypatch.setenv("http_proxy", proxy.url)
+        assert (await visit(url))[1] == proxy.port
+        assert (await visit(url, proxy=None))[1] == port
+        assert len(proxy.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("variables", "proxied"),
+    [
+        ({"ws_proxy": "P"}, True),
+        ({"WS_PROXY": "P"}, True),
+        ({"all_proxy": "P"}, True),
+        ({"https_proxy": "P"}, False),
+        ({"wss_proxy": "P"}, False),
+        ({"http_proxy": "P", "no_proxy": "127.0.0.1"}, False),
+        ({"http_proxy": "P", "NO_PROXY": "10.0.0.0/8, 127.0.0.0/8"}, False),
+        ({"http_proxy": "P", "no_proxy": "*"}, False),
+        ({"http_proxy": "P", "no_proxy": "localhost"}, True),
+    ],
+    ids=str,
+)
+async def test_variables_of_the_environment(
+    variables: dict[str, str], proxied: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with raw_server(echo) as port, connect_proxy() as proxy:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value.replace("P", proxy.url) if value == "P" else value)
+        address = await visit(f"ws://127.0.0.1:{port}/")
+        assert address[1] == (proxy.port if proxied else port)
+        assert len(proxy.requests) == proxied
+
+
+async def test_variables_for_wss(
+    monkeypatch: pytest.MonkeyPatch, certificates: Certificates
+) -> None:
+    context = certificates.client_context()
+    async with (
+        raw_server(echo, ssl=certificates.server_context()) as port,
+        connect_proxy() as proxy,
+    ):
+        monkeypatch.setenv("https_proxy", proxy.url)
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+        assert (await visit(f"wss://127.0.0.1:{port}/", ssl=context))[1] == proxy.port
+
+
+async def test_environment_is_asked_for_each_hop(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with raw_server(echo) as port, connect_proxy() as proxy:
+
+        async def serve(wire: Wire) -> None:
+            await wire.read_request()
+            await wire.respond("302 Found", {"Location": f"ws://localhost:{port}/"})
+
+        async with raw_server(serve) as first:
+            monkeypatch.setenv("http_proxy", proxy.url)
+            monkeypatch.setenv("no_proxy", "127.0.0.1")
+            assert (await visit(f"ws://127.0.0.1:{first}/"))[1] == proxy.port
+        assert proxy.requests == [("CONNECT", f"localhost:{port}")]
+
+
+async def test_useless_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "ftp://user:hunter2@proxy.test")
+    error = await failure("ws://127.0.0.1:9/")
+    assert isinstance(error, ProxyError)
+    assert "http_proxy" in str(error)
+    assert "hunter2" not in str(error)
+
+
+# Proxies that speak TLS
+
+
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+async def test_https_proxy(scheme: str, certificates: Certificates) -> None:
+    trust = TLSConfig(cafile=str(certificates.ca_file))
+    server_ssl = certificates.server_context() if scheme == "wss" else None
+    async with (
+        raw_server(echo, ssl=server_ssl) as port,
+        connect_proxy(ssl=certificates.server_context()) as proxy,
+    ):
+        options: dict[str, Any] = {"tls": trust} if scheme == "wss" else {}
+        url = f"{scheme}://127.0.0.1:{port}/"
+        address = await visit(url, proxy=proxy.url, proxy_tls=trust, **options)
+        assert address == ("127.0.0.1", proxy.port)
+        assert proxy.requests == [("CONNECT", f"127.0.0.1:{port}")]
+
+
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+async def test_trust_in_the_server_is_no_trust_in_the_proxy(
+    scheme: str, certificates: Certificates
+) -> None:
+    trust = TLSConfig(cafile=str(certificates.ca_file))
+    async with connect_proxy(ssl=certificates.server_context()) as proxy:
+        error = await failure(f"{scheme}://127.0.0.1:9/", proxy=proxy.url, tls=trust)
+        assert proxy.requests == []
+    assert isinstance(error, TLSError | ProxyError)
+    assert "certificate" in str(error)
+    assert f"127.0.0.1:{proxy.port}" in str(error)
+
+
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+async def test_proxy_is_not_shown_the_certificate_for_the_server(
+    scheme: str, certificates: Certificates
+) -> None:
+    shown: list[object] = []
+
+    async def serve(wire: Wire) -> None:
+        await wire.read_request()
+        shown.append(wire.writer.get_extra_info("ssl_object").getpeercert())
+        await wire.respond("403 Forbidden", {"Connection": "close"})
+
+    asking = certificates.server_context()
+    asking.load_verify_locations(certificates.ca_file)
+    asking.verify_mode = ssl.CERT_OPTIONAL
+    mine = (str(certificates.cert_file), str(certificates.key_file))
+    async with raw_server(serve, ssl=asking) as port:
+        error = await failure(
+            f"{scheme}://127.0.0.1:9/",
+            proxy=f"https://127.0.0.1:{port}",
+            tls=TLSConfig(cafile=str(certificates.ca_file), cert=mine),
+            proxy_tls=TLSConfig(cafile=str(certificates.ca_file)),
+        )
+    assert isinstance(error, ProxyError)
+    assert error.status == 403
+    assert shown in ([None], [{}])
+
+
+# SOCKS
+
+
+@pytest.mark.parametrize(("scheme", "asked"), [("socks5", "127.0.0.1"), ("socks5h", "localhost")])
+async def test_socks_proxy(scheme: str, asked: str) -> None:
+    pytest.importorskip("aiohttp_socks")
+    async with raw_server(echo) as port, socks5_proxy() as proxy:
+        await visit(
+            f"ws://localhost:{port}/",
+            proxy=f"{scheme}://127.0.0.1:{proxy.port}",
+            resolver=Resolver(),
+        )
+        assert proxy.requests == [("CONNECT", f"{asked}:{port}")]
+
+
+async def test_wss_through_a_socks_proxy(certificates: Certificates) -> None:
+    pytest.importorskip("aiohttp_socks")
+    context = certificates.client_context()
+    async with (
+        raw_server(echo, ssl=certificates.server_context()) as port,
+        socks5_proxy() as proxy,
+    ):
+        await visit(f"wss://127.0.0.1:{port}/", proxy=proxy.url, ssl=context)
+        assert proxy.requests == [("CONNECT", f"127.0.0.1:{port}")]
+
+
+async def test_socks_proxy_that_cannot_reach_the_server() -> None:
+    pytest.importorskip("aiohttp_socks")
+    async with socks5_proxy() as proxy:
+        error = await failure("ws://127.0.0.1:1/", proxy=proxy.url)
+    assert isinstance(error, ProxyError), repr(error)
+    assert error.phase == "proxy"
+
+
+async def test_socks_proxy_that_is_not_there() -> None:
+    pytest.importorskip("aiohttp_socks")
+    error = await failure("ws://127.0.0.1:9/", proxy="socks5://127.0.0.1:1")
+    assert isinstance(error, ProxyError), repr(error)
+    assert "127.0.0.1:1" in str(error)
+
+
+# What of aiohttp is overridden
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "name"),
+    [
+        (TunnelConnector, aiohttp.TCPConnector, "_get_ssl_context"),
+        (TunnelConnector, aiohttp.TCPConnector, "_start_tls_connection"),
+        (TunnelRequest, aiohttp.ClientRequest, "is_ssl"),
+    ],
+)
+def test_overridden_methods_are_as_they_were(ours: type, theirs: type, name: str) -> None:
+    mine, original = (inspect.signature(getattr(each, name)) for each in (ours, theirs))
+    assert list(mine.parameters) == list(original.parameters)
+    assert inspect.iscoroutinefunction(getattr(ours, name)) == inspect.iscoroutinefunction(
+        getattr(theirs, name)
+    )
+
+
+async def test_overridden_methods_are_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    called = set()
+
+    def spy(owner: type, name: str) -> None:
+        original = getattr(owner, name)
+
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            called.add(name)
+            return original(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, wrapper)
+
+    spy(TunnelConnector, "_get_ssl_context")
+    spy(TunnelConnector, "_start_tls_connection")
+    spy(TunnelRequest, "is_ssl")
+    async with raw_server(echo) as port, connect_proxy() as proxy:
+        await visit(f"ws://127.0.0.1:{port}/", proxy=proxy.url)
+    assert called == {"_get_ssl_context", "_start_tls_connection", "is_ssl"}

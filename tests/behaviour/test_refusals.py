@@ -1,0 +1,198 @@
+"""Connections that cannot be opened: each failure is one of ours and says what it was."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+
+import pytest
+from aiohttp.abc import ResolveResult
+
+from behaviour.servers import Resolver, agree, check_failure, echo, expect_info, failure
+from support.certificates import Certificates
+from support.wire import Wire, raw_server
+from wsclient import HandshakeError, TLSError, websocket_connect
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port of 127.0.0.1 on which nothing listens."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
+
+
+async def test_connection_refused(closed_port: int) -> None:
+    url = f"ws://127.0.0.1:{closed_port}/"
+    check_failure(await failure(url), "tcp", url, "refused", "Nothing listens")
+
+
+async def test_name_that_cannot_be_resolved() -> None:
+    class NoNames(Resolver):
+        async def resolve(self, host: str, *_: object, **__: object) -> list[ResolveResult]:
+            raise OSError(None, "no such name")
+
+    error = await failure("ws://nowhere.test/", resolver=NoNames())
+    check_failure(error, "dns", "nowhere.test", "cannot be resolved", "no such name")
+
+
+async def test_name_that_the_system_cannot_resolve() -> None:
+    # RFC 6761, section 6.4: the name never exists, wherever the test runs.
+    error = await failure("ws://nowhere.invalid/")
+    check_failure(error, "dns", "nowhere.invalid", "cannot be resolved")
+
+
+UPGRADE = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+
+
+async def no_http(wire: Wire) -> None:
+    await wire.read_request()
+    await wire.send(b"500 unrecognized command\r\n")
+    await wire.read_to_end()
+
+
+async def greeting(wire: Wire) -> None:
+    await wire.send(b"220 mail.test ESMTP ready\r\n")
+    await wire.read_to_end()
+
+
+async def binary_noise(wire: Wire) -> None:
+    await wire.read_request()
+    await wire.send(bytes(range(256)) * 4)
+
+
+async def endless_header(wire: Wire) -> None:
+    await wire.read_request()
+    await wire.send(b"HTTP/1.1 101 Switching Protocols\r\nX-Long: " + b"x" * 100_000)
+
+
+async def close_at_once(wire: Wire) -> None:
+    wire.writer.close()
+
+
+async def close_after_the_request(wire: Wire) -> None:
+    await wire.read_request()
+
+
+async def close_in_the_headers(wire: Wire) -> None:
+    await wire.read_request()
+    await wire.send(UPGRADE)
+
+
+@pytest.mark.parametrize(
+    ("serve", "words"),
+    [
+        (no_http, ["valid HTTP"]),
+        (greeting, []),
+        (binary_noise, ["valid HTTP"]),
+        (endless_header, ["valid HTTP"]),
+        (close_at_once, ["closed the connection", "wss://"]),
+        (close_after_the_request, ["closed the connection", "wss://"]),
+        (close_in_the_headers, []),
+    ],
+)
+async def test_server_that_is_none(
+    serve: Callable[[Wire], Awaitable[None]], words: list[str]
+) -> None:
+    served = []
+
+    async def count(wire: Wire) -> None:
+        served.append(wire)
+        await serve(wire)
+
+    async with raw_server(count) as port:
+        url = f"ws://127.0.0.1:{port}/"
+        check_failure(await failure(url), "http", url, *words)
+    assert len(served) == 1, "a failed request must not be repeated"
+
+
+async def test_plain_http_for_wss() -> None:
+    async def serve(wire: Wire) -> None:
+        await wire.reader.read(100)
+        await wire.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    async with raw_server(serve) as port:
+        error = await failure(f"wss://127.0.0.1:{port}/")
+    check_failure(error, "tls", "ws:// instead of wss://")
+    assert isinstance(error, TLSError)
+    assert error.reason == "WRONG_VERSION_NUMBER"
+
+
+async def test_certificate_of_an_unknown_authority(certificates: Certificates) -> None:
+    async with raw_server(echo, ssl=certificates.server_context()) as port:
+        error = await failure(f"wss://127.0.0.1:{port}/")
+    check_failure(error, "tls", "certificate", "cafile")
+    assert isinstance(error.__cause__, Exception)
+    assert isinstance(error, TLSError)
+    assert error.verify_code in {18, 19, 20, 21}
+
+
+async def test_certificate_of_another_host(certificates: Certificates) -> None:
+    async with raw_server(echo, ssl=certificates.server_context()) as port:
+        error = await failure(
+            f"wss://elsewhere.test:{port}/", ssl=certificates.client_context(), resolver=Resolver()
+        )
+    check_failure(error, "tls", "elsewhere.test")
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "words"),
+    [
+        ("200 OK", {}, ["200", "no WebSocket"]),
+        ("400 Bad Request", {}, ["400", "body"]),
+        ("401 Unauthorized", {"WWW-Authenticate": "Basic"}, ["401", "auth="]),
+        ("404 Not Found", {}, ["404", "path"]),
+        ("407 Proxy Authentication Required", {}, ["407", "proxy"]),
+        ("426 Upgrade Required", {"Sec-WebSocket-Version": "8"}, ["426", "version"]),
+        ("429 Too Many Requests", {"Retry-After": "30"}, ["429", "Retry-After is 30"]),
+        ("429 Too Many Requests", {}, ["429", "wait"]),
+        ("503 Service Unavailable", {"Retry-After": "5"}, ["503", "Retry-After is 5"]),
+        ("502 Bad Gateway", {}, ["502", "gateway"]),
+        ("302 Found", {}, ["302"]),
+    ],
+)
+async def test_refusal_has_a_hint(status: str, headers: dict[str, str], words: list[str]) -> None:
+    async def serve(wire: Wire) -> None:
+        await wire.read_request()
+        await wire.respond(status, headers, b"said so")
+
+    async with raw_server(serve) as port:
+        error = await failure(f"ws://127.0.0.1:{port}/?token=secret")
+    assert isinstance(error, HandshakeError)
+    assert error.status == int(status[:3])
+    assert error.body == b"said so"
+    assert all(word in str(error) for word in words), str(error)
+    assert "secret" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("headers", "word"),
+    [
+        ({"Upgrade": "h2c"}, "Upgrade"),
+        ({"Upgrade": None}, "Upgrade"),
+        ({"Connection": "close"}, "Connection"),
+        ({"Connection": None}, "Connection"),
+        ({"Sec-WebSocket-Protocol": "other"}, "other"),
+        ({"Sec-WebSocket-Extensions": "permessage-deflate"}, "permessage-deflate"),
+    ],
+    ids=str,
+)
+async def test_faulty_upgrade(headers: dict[str, str | None], word: str) -> None:
+    async def serve(wire: Wire) -> None:
+        await wire.accept(headers)
+        await wire.read_to_end()
+
+    async with raw_server(serve) as port:
+        error = await failure(f"ws://127.0.0.1:{port}/", subprotocols=["chat"])
+    assert isinstance(error, HandshakeError), repr(error)
+    assert word in str(error)
+    assert error.status == 101
+
+
+async def test_connection_header_with_more_in_it() -> None:
+    async def serve(wire: Wire) -> None:
+        await wire.accept({"Connection": "keep-alive, UPGRADE", "Upgrade": "WebSocket"})
+        await agree(wire)
+
+    async with raw_server(serve) as port:
+        expect_info(await (await websocket_connect(f"ws://127.0.0.1:{port}/")).close(), clean=True)
