@@ -178,6 +178,7 @@ class CoarseLoop(VirtualClockLoop):
     ) -> asyncio.TimerHandle:
         delay = round((when - self.time()) * 1000)
         if delay <= 0:
+            self.stall(0.0001)  # a turn of the loop takes some time, too
             handle = self.call_soon(callback, *args, context=context)
             return cast(asyncio.TimerHandle, handle)  # so says uvloop, too
         return super().call_at(self.time() + delay / 1000, callback, *args, context=context)

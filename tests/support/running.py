@@ -64,6 +64,8 @@ def run_checked(
     contexts: list[dict[str, Any]] = []
     threads = set(threading.enumerate())
     gc.collect()
+    # What is alive now is not of this test: the collections below need not look at it again.
+    gc.freeze()
     descriptors = open_descriptors()
     with asyncio.Runner(loop_factory=loop_factory, debug=False) as runner:
         runner.get_loop().set_exception_handler(lambda _, context: contexts.append(context))
