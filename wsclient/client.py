@@ -147,7 +147,8 @@ def websocket_connect(
             origin changes, credentials, cookies and the caller's headers stay behind.
         session: use this session of aiohttp, and never close it; ``None`` uses a private one.
         local_addr: host and port to connect from; ``None`` leaves it to the system.
-        tls: certificates and checks for ``wss://``; ``None`` trusts certifi's roots.
+        tls: certificates and checks for ``wss://``; ``None`` trusts certifi's roots, or does
+            what the connector of `session` does.
         ssl: a context to use as it is; excludes `tls`.
         proxy_tls: certificates and checks for an https proxy; never the server's.
         close_timeout: seconds that closing may take.

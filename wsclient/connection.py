@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, overload
 
@@ -156,7 +157,7 @@ class WebSocketClientConnection:
             return self._inbox.get()
         task = self._loop.create_task(self._inbox.get())
         task.add_done_callback(callback)
-        return Lazy(lambda: _result_of(task))
+        return Lazy(partial(_result_of, task))
 
     def __aiter__(self) -> Self:
         return self
@@ -234,7 +235,7 @@ class WebSocketClientConnection:
         self._check_thread()
         self._wire.check_open()
         ping = self._wire.send_ping(check_ping_payload(data))
-        return Lazy(lambda: self._wire.round_trip(ping))
+        return Lazy(partial(self._wire.round_trip, ping))
 
     # Closing
 
@@ -265,7 +266,7 @@ class WebSocketClientConnection:
         self._check_thread()
         code, text = _check_close(code, reason)
         self._wire.close(code, text)
-        return Lazy(self._wire.wait_close_timeout)
+        return Lazy(partial(self._wire.wait_ended, self._wire.close_deadline()))
 
     async def wait_closed(self) -> CloseInfo:
         """Wait until the connection is closed.

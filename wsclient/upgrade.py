@@ -44,7 +44,7 @@ _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_read=None, so
 _SKIPPED_HEADERS = ("Accept", "Accept-Encoding", "User-Agent")
 
 _HARMLESS_HEADERS = frozenset(
-    {"accept-language", "cache-control", "host", "pragma", "user-agent", "origin"}
+    {"accept-language", "cache-control", "origin", "pragma", "user-agent"}
 )
 """What the caller's headers are cut to when a redirect leads to another origin."""
 
@@ -183,10 +183,7 @@ class _Attempt:
             if connect.proxy_headers:
                 kwargs["proxy_headers"] = list(connect.proxy_headers)
         if self.url.scheme == "wss":
-            self.doing = "loading certificates"
-            kwargs["ssl"] = connect.ssl or await build_context(connect.tls)
-            if connect.tls is not None and connect.tls.server_hostname is not None:
-                kwargs["server_hostname"] = connect.tls.server_hostname
+            kwargs |= await self._tls()
         middlewares = self._middlewares()
         if middlewares:
             kwargs["middlewares"] = middlewares
@@ -202,6 +199,18 @@ class _Attempt:
             skip_auto_headers=_SKIPPED_HEADERS,
             **kwargs,
         )
+
+    async def _tls(self) -> dict[str, Any]:
+        connect = self._connect
+        if connect.ssl is not None:
+            return {"ssl": connect.ssl}
+        if connect.tls is None and connect.session is not None:
+            return {}  # the session's connector may have a context of its own
+        self.doing = "loading certificates"
+        arguments: dict[str, Any] = {"ssl": await build_context(connect.tls)}
+        if connect.tls is not None and connect.tls.server_hostname is not None:
+            arguments["server_hostname"] = connect.tls.server_hostname
+        return arguments
 
     def _middlewares(self) -> tuple[aiohttp.ClientMiddlewareType, ...]:
         auth = self._connect.auth
@@ -220,8 +229,7 @@ class _Attempt:
         if connect.origin is not None:
             headers.append(("Origin", connect.origin))
         for name, value in connect.headers:
-            harmless = name.lower() in _HARMLESS_HEADERS and name.lower() != "host"
-            if self._secrets or harmless:
+            if self._secrets or name.lower() in _HARMLESS_HEADERS:
                 headers.append((name, value))
         if self._secrets and isinstance(connect.auth, BasicCredentials):
             headers.append(("Authorization", connect.auth.header_value))

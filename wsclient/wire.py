@@ -272,7 +272,7 @@ class Wire(asyncio.BufferedProtocol):
         # The peer's Close frame may stand behind data that nobody takes.
         self._kept_messages = self.inbox.received
         self._resume_reading()
-        self._close_deadline = self._loop.time() + self._options.close_timeout
+        self._close_deadline = self.close_deadline()
         self._end_within(self._options.close_timeout)
 
     def abort(self, cause: CloseCause = CloseCause.CANCELLED) -> None:
@@ -294,26 +294,25 @@ class Wire(asyncio.BufferedProtocol):
         if self._runner is not None:
             self._runner.cancel()
 
-    async def wait_close_timeout(self) -> CloseInfo:
-        """Wait for the end of the connection, and of its callback while `close_timeout` lasts."""
+    async def wait_ended(self, deadline: float | None = None) -> CloseInfo:
+        """Wait until the connection and its callback have ended.
+
+        Within the callback itself this waits for the connection only.
+
+        Args:
+            deadline: the loop's time until which to wait for the callback; ``None`` for ever.
+        """
         await self._lost.wait()
-        if not self._ended.is_set() and not (self._runner and self._runner.current):
-            deadline = None if self._close_deadline == math.inf else self._close_deadline
+        if self._runner is not None and not self._runner.current:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(deadline):
                     await self._ended.wait()
         assert self.ending.info is not None
         return self.ending.info
 
-    async def wait_ended(self) -> CloseInfo:
-        """Wait until the connection and its callback have ended.
-
-        Within the callback itself this waits for the connection only.
-        """
-        own_callback = self._runner is not None and self._runner.current
-        await (self._lost if own_callback else self._ended).wait()
-        assert self.ending.info is not None
-        return self.ending.info
+    def close_deadline(self) -> float:
+        """Return the loop's time until which a closing that begins now may take."""
+        return self._loop.time() + self._options.close_timeout
 
     # Receiving
 
@@ -343,7 +342,7 @@ class Wire(asyncio.BufferedProtocol):
 
     def _inbox_full(self) -> None:
         transport = self.sender.transport
-        if transport is None or transport.is_closing():
+        if self.ending.cause is not None or transport is None or transport.is_closing():
             return
         if self.ending.begun:
             # The peer's Close frame stands behind these messages: go on reading.

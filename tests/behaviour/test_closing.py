@@ -461,3 +461,17 @@ async def test_half_closed_server_that_reads_nothing_does_not_hold_us(end: str) 
             await asyncio.sleep(0.05)
             await asyncio.wait_for(conn.close(), WAIT)
         expect_info(await asyncio.wait_for(conn.wait_closed(), WAIT), clean=False, code=1006)
+
+
+async def test_close_waits_for_a_stuck_callback_for_close_timeout_only() -> None:
+    stuck = asyncio.Event()
+
+    async def on_message(message: str | bytes | None) -> None:
+        await stuck.wait()
+
+    async with connected(on_message_callback=on_message, close_timeout=0.1) as (conn, server):
+        await server.send_frame(TEXT, b"now")
+        await say_goodbye(server)
+        expect_info(await asyncio.wait_for(conn.close(), WAIT), **CLEAN, received=1000)
+        stuck.set()
+        await conn.wait_closed()

@@ -150,3 +150,16 @@ async def test_fault_while_we_are_closing() -> None:
         await server.send(b"\xff\xff")
         server.writer.close()
         expect_info(await closing, cause="protocol_error", clean=False, sent=4001)
+
+
+async def test_fault_behind_a_full_queue_drops_none_of_it() -> None:
+    count = 8
+    async with connected(max_queue_messages=2) as (conn, server):
+        valid = b"".join(build_frame(TEXT, b"%d" % number) for number in range(count))
+        await server.send(valid + FAULTS["opcode 3"][0])
+        await frame_of_kind(server, CLOSE)
+        await server.send(build_frame(TEXT, b"ignored") * 3)
+        server.writer.close()
+        info = await conn.wait_closed()
+        assert info.discarded_messages == 0
+        assert [message async for message in conn] == [str(number) for number in range(count)]

@@ -335,3 +335,14 @@ async def test_tornados_defaults_are_no_demands() -> None:
     async with recording() as (url, requests), websocket_connect(tornado_request(url)):
         pass
     assert requests[0].target == "/"
+
+
+async def test_session_with_a_context_of_its_own(certificates: Certificates) -> None:
+    connector = aiohttp.TCPConnector(ssl=certificates.client_context())
+    async with (
+        raw_server(echo, ssl=certificates.server_context()) as port,
+        aiohttp.ClientSession(connector=connector) as session,
+        websocket_connect(f"wss://localhost:{port}/", session=session) as conn,
+    ):
+        await conn.write_message("hello")
+        assert await conn.read_message() == "hello"

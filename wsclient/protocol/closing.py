@@ -83,7 +83,7 @@ class CloseCause(Enum):
     """What ended the connection, as seen from here."""
 
     CLOSING_HANDSHAKE = "closing_handshake"
-    """Both sides have sent a Close frame: the one clean end."""
+    """The peer sent a Close frame; `CloseInfo.clean` tells whether ours left as well."""
     EOF = "eof"
     """The peer ended the TCP connection without a Close frame."""
     RESET = "reset"
