@@ -156,9 +156,7 @@ class CallbackRunner:
             # Cancelled before its first step.
             _discard(pending)
             self._fail(asyncio.CancelledError())
-            self.run()
-        else:
-            self.run()
+        self.run()
         if not task.cancelled():
             task.exception()  # taken note of: it has been handed to `on_error`
 
