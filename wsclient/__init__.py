@@ -18,10 +18,10 @@ from .errors import (
     WebSocketClosedError,
     WebSocketError,
 )
-from .options import CompressionOptions
+from .options.connection import CompressionOptions
+from .options.request import HTTPRequest
 from .protocol.closing import CloseCause, CloseInfo, CloseInitiator
 from .protocol.opcodes import CloseCode
-from .request import HTTPRequest
 from .tls.config import TLSConfig
 from .tls.info import TLSInfo
 

@@ -12,13 +12,18 @@ from aiohttp import ClientSession
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from .connecting import DEFAULT_USER_AGENT, ConnectOptions, HeadersLike
 from .connection import WebSocketClientConnection
-from .credentials import AuthLike
-from .options import CompressionOptions, ConnectionOptions, ControlCallback, MessageCallback
-from .request import HTTPRequest, request_values
+from .opening.upgrade import open_connection
+from .options.connect import DEFAULT_USER_AGENT, ConnectOptions, HeadersLike
+from .options.connection import (
+    CompressionOptions,
+    ConnectionOptions,
+    ControlCallback,
+    MessageCallback,
+)
+from .options.credentials import AuthLike
+from .options.request import HTTPRequest, request_values
 from .tls.config import TLSConfig
-from .upgrade import open_connection
 
 __all__ = ["ConnectAttempt", "websocket_connect"]
 

@@ -22,7 +22,7 @@ from wsclient import (
     TLSError,
     websocket_connect,
 )
-from wsclient.tunnel import TunnelConnector, TunnelRequest
+from wsclient.opening.tunnel import TunnelConnector, TunnelRequest
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from wsclient.awaitables import DONE, Done, Lazy
+from wsclient.wire.awaitables import DONE, Done, Lazy
 
 
 class Work:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from wsclient.callbacks import CallbackRunner
-from wsclient.inbox import Inbox
+from wsclient.wire.callbacks import CallbackRunner
+from wsclient.wire.inbox import Inbox
 
 Callback = Callable[[str | bytes | None], Any]
 

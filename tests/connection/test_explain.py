@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsclient.explain import close_hint
 from wsclient.protocol.closing import CloseCause, check_close_code
 from wsclient.protocol.opcodes import CloseCode
+from wsclient.wire.explain import close_hint
 
 HANDSHAKE = CloseCause.CLOSING_HANDSHAKE
 

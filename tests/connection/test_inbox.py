@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from wsclient.inbox import Inbox
+from wsclient.wire.inbox import Inbox
 
 
 def make_inbox(

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsclient.payloads import check_ping_payload, encode_message
 from wsclient.protocol.frames import build_frame
 from wsclient.protocol.opcodes import Opcode
+from wsclient.wire.payloads import check_ping_payload, encode_message
 
 LOOP: dict[str, Any] = {}
 LOOP["self"] = LOOP

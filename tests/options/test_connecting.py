@@ -11,10 +11,10 @@ import pytest
 from multidict import CIMultiDict
 from yarl import URL
 
-import wsclient.proxies
-from wsclient.connecting import DEFAULT_USER_AGENT, ConnectOptions
-from wsclient.credentials import BasicCredentials
+import wsclient.options.proxies
 from wsclient.errors import InvalidURLError
+from wsclient.options.connect import DEFAULT_USER_AGENT, ConnectOptions
+from wsclient.options.credentials import BasicCredentials
 from wsclient.tls import TLSConfig
 
 CONTEXT = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -239,7 +239,7 @@ async def test_a_session_excludes_what_its_connector_does() -> None:
 
 
 def test_socks_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wsclient.proxies.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(wsclient.options.proxies.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"pip install wsclient\[socks\]"):
         options(proxy="socks5://p")
     assert options(proxy="http://p").proxy == URL("http://p")

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsclient.options import CompressionOptions, ConnectionOptions, check_seconds
+from wsclient.options.connection import CompressionOptions, ConnectionOptions, check_seconds
 
 NAN, INF = float("nan"), float("inf")
 

@@ -7,9 +7,9 @@ import os
 import pytest
 from yarl import URL
 
-import wsclient.proxies
+import wsclient.options.proxies
 from wsclient.errors import ProxyError
-from wsclient.proxies import environment_proxy
+from wsclient.options.proxies import environment_proxy
 
 HTTP, HTTPS, OWN, ALL = "http://h:1", "http://s:2", "http://w:3", "http://a:4"
 
@@ -131,7 +131,7 @@ def test_bad_variables(
 
 
 def test_socks_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wsclient.proxies.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(wsclient.options.proxies.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setenv("all_proxy", "socks5://p")
     with pytest.raises(ProxyError, match=r"all_proxy .*pip install wsclient\[socks\]"):
         environment_proxy(URL("ws://x/"))
@@ -150,8 +150,8 @@ def test_the_system_decides_without_variables(monkeypatch: pytest.MonkeyPatch) -
         asked.append(host)
         return host == "intranet"
 
-    monkeypatch.setattr(wsclient.proxies, "getproxies", lambda: {"http": HTTP})
-    monkeypatch.setattr(wsclient.proxies, "proxy_bypass", bypass)
+    monkeypatch.setattr(wsclient.options.proxies, "getproxies", lambda: {"http": HTTP})
+    monkeypatch.setattr(wsclient.options.proxies, "proxy_bypass", bypass)
     assert environment_proxy(URL("ws://intranet/")) is None
     assert environment_proxy(URL("ws://x/")) == URL(HTTP)
     assert asked == ["intranet", "x"]

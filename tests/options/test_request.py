@@ -15,10 +15,10 @@ from tornado.httputil import HTTPHeaders
 from yarl import URL
 
 from support.certificates import make_certificates
-from wsclient.connecting import ConnectOptions
-from wsclient.credentials import BasicCredentials
 from wsclient.errors import InvalidURLError, TLSConfigurationError
-from wsclient.request import HTTPRequest, request_values
+from wsclient.options.connect import ConnectOptions
+from wsclient.options.credentials import BasicCredentials
+from wsclient.options.request import HTTPRequest, request_values
 from wsclient.tls import TLSConfig
 
 KINDS = pytest.mark.parametrize("kind", [HTTPRequest, tornado.httpclient.HTTPRequest])

@@ -11,7 +11,7 @@ from urllib.request import getproxies, getproxies_environment, proxy_bypass
 
 from yarl import URL
 
-from .errors import ProxyError
+from ..errors import ProxyError
 from .urls import parse_url
 
 __all__ = ["SOCKS_SCHEMES", "check_proxy_url", "environment_proxy"]

@@ -18,21 +18,21 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from .callbacks import CallbackRunner
-from .ending import Ending
-from .errors import MessageTooBigError, ProtocolError, WebSocketClosedError
-from .inbox import Inbox
-from .keepalive import Keepalive, Ping, PingRegister
-from .options import ConnectionOptions
-from .protocol.closing import (
+from ..errors import MessageTooBigError, ProtocolError, WebSocketClosedError
+from ..keepalive import Keepalive, Ping, PingRegister
+from ..options.connection import ConnectionOptions
+from ..protocol.closing import (
     CloseCause,
     CloseInfo,
     CloseInitiator,
     CloseState,
     truncate_reason,
 )
-from .protocol.deflate import DeflateParameters
-from .protocol.opcodes import CloseCode, Opcode
+from ..protocol.deflate import DeflateParameters
+from ..protocol.opcodes import CloseCode, Opcode
+from .callbacks import CallbackRunner
+from .ending import Ending
+from .inbox import Inbox
 from .receiver import Receiver
 from .sender import Sender
 

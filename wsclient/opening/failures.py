@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 import aiohttp
 from yarl import URL
 
-from .errors import (
+from ..errors import (
     ConnectError,
     ConnectTimeoutError,
     HandshakeError,
@@ -22,7 +22,7 @@ from .errors import (
     TLSError,
     WebSocketError,
 )
-from .urls import shown_url
+from ..options.urls import shown_url
 
 __all__ = ["map_failure", "refusal"]
 

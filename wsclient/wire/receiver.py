@@ -6,11 +6,11 @@ import asyncio
 import threading
 from collections.abc import Callable
 
-from .errors import MessageTooBigError, ProtocolError
+from ..errors import MessageTooBigError, ProtocolError
+from ..protocol.deflate import DeflateParameters, Inflater
+from ..protocol.frames import FrameParser
+from ..protocol.messages import MessageAssembler
 from .inbox import Inbox
-from .protocol.deflate import DeflateParameters, Inflater
-from .protocol.frames import FrameParser
-from .protocol.messages import MessageAssembler
 
 __all__ = ["Receiver"]
 

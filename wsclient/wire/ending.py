@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ssl
 
-from .errors import WebSocketClosedError
+from ..errors import WebSocketClosedError
+from ..protocol.closing import CloseCause, CloseInfo, CloseInitiator, CloseState, ClosingHandshake
+from ..protocol.opcodes import CloseCode
 from .explain import close_hint
-from .protocol.closing import CloseCause, CloseInfo, CloseInitiator, CloseState, ClosingHandshake
-from .protocol.opcodes import CloseCode
 
 __all__ = ["Ending"]
 

@@ -18,21 +18,27 @@ from aiohttp.abc import AbstractResolver
 from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
-from .connecting import ConnectOptions
-from .connection import Opening, WebSocketClientConnection
-from .credentials import BasicCredentials
-from .errors import ConnectTimeoutError, HandshakeError, InvalidURLError, ProxyError, RedirectError
+from ..connection import Opening, WebSocketClientConnection
+from ..errors import (
+    ConnectTimeoutError,
+    HandshakeError,
+    InvalidURLError,
+    ProxyError,
+    RedirectError,
+)
+from ..options.connect import ConnectOptions
+from ..options.connection import CompressionOptions, ConnectionOptions
+from ..options.credentials import BasicCredentials
+from ..options.proxies import SOCKS_SCHEMES, environment_proxy
+from ..options.urls import check_url, shown_url
+from ..protocol.deflate import DeflateOffer
+from ..protocol.handshake import Agreement, check_response, join_headers, make_key, upgrade_headers
+from ..tls.context import build_context
+from ..tls.info import TLSInfo
+from ..wire.shutdown import LoopWatch, watch_loop
+from ..wire.wire import Wire
 from .failures import map_failure, refusal
-from .options import CompressionOptions, ConnectionOptions
-from .protocol.deflate import DeflateOffer
-from .protocol.handshake import Agreement, check_response, join_headers, make_key, upgrade_headers
-from .proxies import SOCKS_SCHEMES, environment_proxy
-from .shutdown import LoopWatch, watch_loop
-from .tls.context import build_context
-from .tls.info import TLSInfo
 from .tunnel import TunnelConnector, TunnelRequest
-from .urls import check_url, shown_url
-from .wire import Wire
 
 __all__ = ["open_connection"]
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 
-from .options import CompressionOptions
-from .protocol.deflate import DeflateParameters, Deflater
-from .protocol.frames import build_frame
-from .protocol.opcodes import Opcode
+from ..options.connection import CompressionOptions
+from ..protocol.deflate import DeflateParameters, Deflater
+from ..protocol.frames import build_frame
+from ..protocol.opcodes import Opcode
 
 __all__ = ["Sender"]
 

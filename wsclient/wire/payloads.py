@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from .protocol.opcodes import Opcode
+from ..protocol.opcodes import Opcode
 
 __all__ = ["Buffer", "check_ping_payload", "encode_message"]
 

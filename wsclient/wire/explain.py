@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .protocol.closing import CloseCause
-from .protocol.opcodes import CloseCode
+from ..protocol.closing import CloseCause
+from ..protocol.opcodes import CloseCode
 
 __all__ = ["close_hint"]
 

@@ -14,17 +14,17 @@ from aiohttp import ClientSession
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from .credentials import Auth, AuthLike, BasicCredentials, check_auth
-from .errors import InvalidURLError
-from .options import check_number, check_seconds
-from .protocol.handshake import (
+from ..errors import InvalidURLError
+from ..protocol.handshake import (
     check_header,
     check_not_reserved,
     check_subprotocols,
     check_token,
 )
+from ..tls.config import TLSConfig
+from .connection import check_number, check_seconds
+from .credentials import Auth, AuthLike, BasicCredentials, check_auth
 from .proxies import SOCKS_SCHEMES, check_proxy_url
-from .tls.config import TLSConfig
 from .urls import check_url, shown_url
 
 __all__ = [

@@ -11,12 +11,12 @@ from aiohttp import DigestAuthMiddleware
 from multidict import CIMultiDict
 from yarl import URL
 
-from .connecting import HeaderPairs, HeadersLike, check_headers
+from ..tls.config import TLSConfig
+from ..tls.context import unverified_context
+from .connect import HeaderPairs, HeadersLike, check_headers
+from .connection import check_number, check_seconds
 from .credentials import BasicCredentials
-from .options import check_number, check_seconds
 from .proxies import check_proxy_url
-from .tls.config import TLSConfig
-from .tls.context import unverified_context
 from .urls import check_url, shown_url
 
 __all__ = ["HTTPRequest", "request_values"]

@@ -1,0 +1,1 @@
+"""What callers ask for, frozen and validated where it is made."""

@@ -1,0 +1,1 @@
+"""One open connection: what is between the transport and the public class."""
