@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 
 import aiohttp
+from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from ..errors import (
@@ -24,7 +25,7 @@ from ..errors import (
 )
 from ..options.urls import shown_url
 
-__all__ = ["map_failure", "refusal"]
+__all__ = ["map_failure", "refusal", "without_secrets"]
 
 _WRONG_TLS = frozenset({"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "HTTP_REQUEST"})
 
@@ -102,6 +103,22 @@ def map_failure(
     if isinstance(exc, aiohttp.ClientError | OSError):
         return ConnectError(f"cannot connect to {where}: {_os_text(exc)}.", phase="tcp")
     return None
+
+
+def without_secrets(exc: BaseException) -> BaseException:
+    """Return an exception of aiohttp that may be chained and logged.
+
+    Some of them show the whole URL, and so the password or the token in it, and hold the
+    request with its headers. Of these a copy without is returned, others as they are.
+    """
+    if not isinstance(exc, aiohttp.ClientResponseError):
+        return exc
+    info = exc.request_info
+    url = info.real_url.with_user(None).with_query(None)
+    bare = aiohttp.RequestInfo(url, info.method, CIMultiDictProxy(CIMultiDict()), url)
+    copy = type(exc)(bare, (), status=exc.status, message=exc.message, headers=exc.headers)
+    copy.__cause__ = exc.__cause__
+    return copy.with_traceback(exc.__traceback__)
 
 
 def _chain(exc: BaseException | None) -> Iterator[BaseException]:

@@ -37,7 +37,7 @@ from ..tls.context import build_context
 from ..tls.info import TLSInfo
 from ..wire.shutdown import LoopWatch, watch_loop
 from ..wire.wire import Wire
-from .failures import map_failure, refusal
+from .failures import map_failure, refusal, without_secrets
 from .tunnel import TunnelConnector, TunnelRequest
 
 __all__ = ["open_connection"]
@@ -107,15 +107,7 @@ class _Attempt:
     ) -> WebSocketClientConnection | None:
         """Ask one server; ``None`` after a redirect."""
         key = make_key()
-        try:
-            response = await self._request(session, proxy, key)
-        except Exception as exc:
-            cause = exc.__cause__ if isinstance(exc, _BrokenError) and exc.__cause__ else exc
-            tunnelled = self.doing == _WAITING or self._connect.session is not None
-            failure = map_failure(cause, self.url, proxy, tunnelled=tunnelled)
-            if failure is None:
-                raise
-            raise failure from cause
+        response = await self._answer(session, proxy, key)
         try:
             if response.status != 101:
                 await self._turn_away(response)
@@ -130,6 +122,24 @@ class _Attempt:
         return connection
 
     # Request
+
+    async def _answer(
+        self, session: aiohttp.ClientSession, proxy: URL | None, key: str
+    ) -> aiohttp.ClientResponse:
+        """Send the request; raise our errors for what goes wrong."""
+        try:
+            return await self._request(session, proxy, key)
+        except Exception as exc:
+            cause = exc.__cause__ if isinstance(exc, _BrokenError) and exc.__cause__ else exc
+            tunnelled = self.doing == _WAITING or self._connect.session is not None
+            failure = map_failure(cause, self.url, proxy, tunnelled=tunnelled)
+            if failure is None:
+                raise
+        # Raised out here, so that the original, which may hold secrets, is not its context.
+        try:
+            raise failure from without_secrets(cause)
+        finally:
+            del failure, cause
 
     def _proxy(self) -> URL | None:
         proxy = self._connect.proxy
