@@ -28,7 +28,7 @@ _CANCELLED_CLOSE_TIMEOUT = 1.0
 """Seconds for the closing handshake when a cancelled task leaves ``async with``."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Opening:
     """What the opening handshake found out.
 
@@ -91,7 +91,9 @@ class WebSocketClientConnection:
 
     Any number of tasks may read, write, ping and close at the same time. Leaving
     ``async with conn`` closes the connection: with 1000, with 1011 if the block raised, with
-    1001 if it was cancelled, and then the server has one second to agree.
+    1001 if it was cancelled. It waits for the end, the callback's last call included, for
+    `close_timeout` at most, and for one second if it was cancelled; then the connection is
+    dropped, and a callback that still runs is cancelled.
     """
 
     def __init__(
@@ -112,8 +114,8 @@ class WebSocketClientConnection:
     def _check_thread(self) -> None:
         if threading.get_ident() != self._thread:
             raise RuntimeError(
-                "this connection belongs to the event loop of another thread; use "
-                "loop.call_soon_threadsafe() or asyncio.run_coroutine_threadsafe()"
+                "this connection belongs to the event loop of another thread; hand the call to "
+                "it: loop.call_soon_threadsafe(conn.write_message, message)"
             )
 
     # Receiving
@@ -185,7 +187,8 @@ class WebSocketClientConnection:
         raises at the call; nothing of it is sent, and the connection goes on.
 
         Args:
-            message: ``str``; bytes-like, copied at the call; or ``dict``, sent as JSON.
+            message: ``str``; ``bytes``, ``bytearray`` or ``memoryview``, copied at the call; or
+                ``dict``, sent as JSON.
             binary: ``True`` sends a binary frame. ``False`` sends a text frame, and bytes must
                 then be UTF-8.
             compress: ``False`` sends this message uncompressed; without agreed compression it
@@ -300,15 +303,17 @@ class WebSocketClientConnection:
     ) -> None:
         self._check_thread()
         wire = self._wire
+        deadline = wire.close_deadline()
         if exc is None:
-            code, patience = CloseCode.NORMAL_CLOSURE, None
+            code = CloseCode.NORMAL_CLOSURE
         elif isinstance(exc, Exception):
-            code, patience = CloseCode.INTERNAL_ERROR, None
+            code = CloseCode.INTERNAL_ERROR
         else:
-            code, patience = CloseCode.GOING_AWAY, _CANCELLED_CLOSE_TIMEOUT
+            code = CloseCode.GOING_AWAY
+            deadline = min(deadline, self._loop.time() + _CANCELLED_CLOSE_TIMEOUT)
         try:
             wire.close(code, "")
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout_at(deadline):
                 await wire.wait_ended()
         except TimeoutError:
             wire.drop()

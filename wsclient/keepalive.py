@@ -14,10 +14,9 @@ Time comes from the loop alone, so that a loop with a virtual clock can drive it
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import os
-from collections import deque
+from collections import Counter, deque
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -144,11 +143,10 @@ class Keepalive:
     def _tick(self) -> None:
         self._lateness(self._tick_due)
         self._schedule_tick()
-        if self._paused:
-            return
+        # Also while we do not read: the peer may judge us by our pings.
         self._peer.send_keepalive_ping()
-        if self._ticker is None:
-            return  # sending found the connection dead, and stopped us
+        if self._ticker is None or self._paused:
+            return  # the ping found the connection dead and stopped us, or no deadline may run
         if self._unanswered_since is None or self._peer.alive_since(self._mark):
             # This ping is the first that waits for a sign of life. The mark is taken behind
             # it, so that sending it is none.
@@ -214,13 +212,13 @@ class Ping:
 class PingRegister:
     """The pings that wait for a pong, oldest first."""
 
-    __slots__ = ("_counter", "_pings", "_salt", "_unwatched")
+    __slots__ = ("_counter", "_payloads", "_pings", "_salt")
 
-    _MAX_UNWATCHED = 64
+    _MAX_UNWATCHED = 256
 
     def __init__(self) -> None:
         self._pings: deque[Ping] = deque()
-        self._unwatched: deque[Ping] = deque()
+        self._payloads: Counter[bytes] = Counter()
         self._counter = itertools.count(1)
         self._salt = os.urandom(4)
 
@@ -229,21 +227,45 @@ class PingRegister:
         return self._salt + (next(self._counter) & 0xFFFFFFFF).to_bytes(4, "big")
 
     def add(self, payload: bytes) -> Ping:
-        """Note that a ping is being sent."""
+        """Note that a ping is being sent.
+
+        Of those that nobody awaits only the latest are kept: a peer that never answers must
+        not make us hold every ping of weeks.
+        """
         ping = Ping(payload, perf_counter())
-        self._pings.append(ping)
+        self._append(ping)
+        if len(self._pings) > self._MAX_UNWATCHED:
+            self._forget_one()
         return ping
 
-    def add_unwatched(self, payload: bytes) -> None:
-        """Note that a ping is being sent whose pong nobody will await.
+    def _forget_one(self) -> None:
+        for index, ping in enumerate(self._pings):
+            if ping.waiter is None:
+                del self._pings[index]
+                self._forget_payload(ping.payload)
+                return
 
-        Only the latest of these are kept: a peer that never answers must not make us hold
-        every ping of weeks.
-        """
-        self._unwatched.append(self.add(payload))
-        if len(self._unwatched) > self._MAX_UNWATCHED:
-            with contextlib.suppress(ValueError):
-                self._pings.remove(self._unwatched.popleft())
+    def _forget_payload(self, payload: bytes) -> None:
+        self._payloads[payload] -= 1
+        if not self._payloads[payload]:
+            del self._payloads[payload]
+
+    def waiter(self, ping: Ping, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
+        """Return the future that is done when the ping is answered, or will never be."""
+        if ping.waiter is None:
+            ping.waiter = loop.create_future()
+            if ping not in self._pings:
+                self._append(ping)
+        return ping.waiter
+
+    def _append(self, ping: Ping) -> None:
+        self._pings.append(ping)
+        self._payloads[ping.payload] += 1
+
+    def _take_oldest(self) -> Ping:
+        ping = self._pings.popleft()
+        self._forget_payload(ping.payload)
+        return ping
 
     def answer(self, payload: bytes) -> float | None:
         """Take a pong: it answers the oldest ping with its payload, and all sent before that.
@@ -253,11 +275,11 @@ class PingRegister:
         Returns:
             the round trip in seconds; ``None`` for a pong that nobody asked for.
         """
-        if all(ping.payload != payload for ping in self._pings):
+        if payload not in self._payloads:
             return None
         now = perf_counter()
         while True:
-            ping = self._pings.popleft()
+            ping = self._take_oldest()
             ping.round_trip = now - ping.sent_at
             ping.release()
             if ping.payload == payload:
@@ -268,3 +290,4 @@ class PingRegister:
         for ping in self._pings:
             ping.release()
         self._pings.clear()
+        self._payloads.clear()

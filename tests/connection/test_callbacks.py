@@ -21,6 +21,7 @@ class Bench:
 
     Attributes:
         errors: what `on_error` got.
+        fatal: what it answers: whether no more messages are delivered.
         finished: how often `on_finished` was called.
     """
 
@@ -28,6 +29,7 @@ class Bench:
         loop = asyncio.get_running_loop()
         self.lows = 0
         self.errors: list[BaseException] = []
+        self.fatal = True
         self.finished = 0
         self.inbox = Inbox(
             loop, max_messages=max_messages, max_size=10_000, on_low=self._count_low
@@ -36,9 +38,13 @@ class Bench:
             loop,
             callback,
             self.inbox,
-            on_error=self.errors.append,
+            on_error=self._failed,
             on_finished=self._count_finished,
         )
+
+    def _failed(self, error: BaseException) -> bool:
+        self.errors.append(error)
+        return self.fatal
 
     def _count_low(self) -> None:
         self.lows += 1
@@ -395,18 +401,61 @@ async def test_an_error_that_ends_the_connection_at_once() -> None:
         if message is not None:
             raise LookupError
 
+    def end(_: BaseException) -> bool:
+        bench.inbox.end()
+        return True
+
     bench = Bench(callback)
     runner = CallbackRunner(
         asyncio.get_running_loop(),
         callback,
         bench.inbox,
-        on_error=lambda _: bench.inbox.end(),
+        on_error=end,
         on_finished=bench._count_low,
     )
     bench.inbox.put("1")
     runner.run()
     assert seen == ["1", None]
     assert bench.lows == 1
+
+
+async def test_an_error_that_does_not_count() -> None:
+    seen: list[Any] = []
+
+    async def callback(message: str | bytes | None) -> None:
+        seen.append(message)
+        raise LookupError(message)
+
+    bench = Bench(callback)
+    bench.fatal = False
+    bench.receive("1", "2")
+    bench.end()
+    await turns()
+    assert seen == ["1", "2", None]
+    assert (len(bench.errors), bench.finished) == (3, 1)
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["plain", "async"])
+async def test_cancelled_error_of_the_callbacks_own(is_async: bool) -> None:
+    """Such as the result of a future that somebody else has cancelled."""
+    seen: list[Any] = []
+
+    def plain(message: str | bytes | None) -> None:
+        seen.append(message)
+        if message is not None:
+            raise asyncio.CancelledError
+
+    async def coroutine(message: str | bytes | None) -> None:
+        plain(message)
+
+    bench = Bench(coroutine if is_async else plain)
+    bench.receive("1", "2")
+    bench.end()
+    await turns()
+    [error] = bench.errors
+    assert isinstance(error, RuntimeError)
+    assert isinstance(error.__cause__, asyncio.CancelledError)
+    assert (seen, bench.finished) == (["1", None], 1)
 
 
 # --- cancelling -----------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import ssl
 from collections.abc import AsyncIterator
 from typing import Any
@@ -32,7 +33,14 @@ from ..options.credentials import BasicCredentials
 from ..options.proxies import SOCKS_SCHEMES, environment_proxy
 from ..options.urls import check_url, shown_url
 from ..protocol.deflate import DeflateOffer
-from ..protocol.handshake import Agreement, check_response, join_headers, make_key, upgrade_headers
+from ..protocol.handshake import (
+    RESERVED_HEADERS,
+    Agreement,
+    check_response,
+    join_headers,
+    make_key,
+    upgrade_headers,
+)
 from ..tls.context import build_context
 from ..tls.info import TLSInfo
 from ..wire.shutdown import LoopWatch, watch_loop
@@ -45,6 +53,7 @@ __all__ = ["open_connection"]
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_BODY_SIZE = 64 * 1024
 _BODY_TIMEOUT = 2.0
+_BODY_MARGIN = 0.05
 _WAITING = "waiting for the server's answer"
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_read=None, sock_connect=None)
 _SKIPPED_HEADERS = ("Accept", "Accept-Encoding", "User-Agent")
@@ -53,6 +62,9 @@ _HARMLESS_HEADERS = frozenset(
     {"accept-language", "cache-control", "origin", "pragma", "user-agent"}
 )
 """What the caller's headers are cut to when a redirect leads to another origin."""
+
+_OWN_HEADERS = RESERVED_HEADERS | {"host", "cookie"}
+"""What stays besides: the handshake's headers, and the cookies of the new origin."""
 
 
 async def open_connection(
@@ -68,6 +80,7 @@ async def open_connection(
     attempt = _Attempt(connect, options)
     try:
         async with asyncio.timeout(connect.connect_timeout) as budget:
+            attempt.deadline = budget.when() or math.inf
             return await attempt.run()
     except TimeoutError as exc:
         if isinstance(exc, ConnectTimeoutError) or not budget.expired():
@@ -86,6 +99,7 @@ class _Attempt:
         self._options = options
         self.url = connect.url
         self.doing = "preparing"
+        self.deadline = math.inf
         self._history = [connect.url]
         self._secrets = True
         self._offer = _deflate_offer(options.compression)
@@ -211,6 +225,7 @@ class _Attempt:
             cookies=self._cookies if self._secrets else None,
             allow_redirects=False,
             raise_for_status=False,
+            auto_decompress=False,
             timeout=_NO_TIMEOUT,
             skip_auto_headers=_SKIPPED_HEADERS,
             **kwargs,
@@ -233,7 +248,10 @@ class _Attempt:
         middlewares: list[aiohttp.ClientMiddlewareType] = []
         if self._connect.session is None:
             middlewares.append(_request_once)
-        if auth is not None and not isinstance(auth, BasicCredentials) and self._secrets:
+        if not self._secrets:
+            # This also keeps the middlewares of a caller's session out, which may add tokens.
+            middlewares.insert(0, _without_secrets)
+        elif auth is not None and not isinstance(auth, BasicCredentials):
             middlewares.insert(0, auth)
         return tuple(middlewares)
 
@@ -260,7 +278,7 @@ class _Attempt:
             self._redirect(location)
             response.close()
             return
-        body = await _read_start(response)
+        body = await _read_start(response, self.deadline)
         headers = join_headers(response.headers.items())
         raise refusal(response.status, headers, body, shown_url(self.url))
 
@@ -343,16 +361,25 @@ def _make_connector(
         return TunnelConnector(proxy_ssl=proxy_ssl, resolver=resolver, **kwargs)
     from aiohttp_socks import ProxyConnector, ProxyType
 
-    types = {"socks4": ProxyType.SOCKS4, "socks4a": ProxyType.SOCKS4}
     return ProxyConnector(
         host=proxy.host or "",
         port=proxy.port or 1080,
-        proxy_type=types.get(proxy.scheme, ProxyType.SOCKS5),
+        proxy_type=ProxyType.SOCKS4 if proxy.scheme == "socks4" else ProxyType.SOCKS5,
         username=proxy.user,
         password=proxy.password,
-        rdns=proxy.scheme in ("socks4a", "socks5h"),
+        rdns=proxy.scheme == "socks5h",
         **kwargs,
     )
+
+
+async def _without_secrets(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Drop what a caller's session adds to every request, on the way to another origin."""
+    for name in tuple(request.headers):
+        if name.lower() not in _HARMLESS_HEADERS | _OWN_HEADERS:
+            request.headers.popall(name, None)
+    return await handler(request)
 
 
 async def _request_once(
@@ -375,11 +402,12 @@ class _BrokenError(aiohttp.ClientConnectionError):
     """The connection broke before the answer; the cause says how."""
 
 
-async def _read_start(response: aiohttp.ClientResponse) -> bytes:
-    """Read the start of a body, but do not wait long for it."""
+async def _read_start(response: aiohttp.ClientResponse, deadline: float) -> bytes:
+    """Read the start of a body, but neither long nor past the deadline: the status matters."""
     body = bytearray()
+    until = min(asyncio.get_running_loop().time() + _BODY_TIMEOUT, deadline - _BODY_MARGIN)
     with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
-        async with asyncio.timeout(_BODY_TIMEOUT):
+        async with asyncio.timeout_at(until):
             while len(body) < _MAX_BODY_SIZE:
                 chunk = await response.content.read(_MAX_BODY_SIZE - len(body))
                 if not chunk:
@@ -423,7 +451,8 @@ def _opening(
         response_headers=response.headers,
         local_address=transport.get_extra_info("sockname"),
         remote_address=transport.get_extra_info("peername"),
-        tls=TLSInfo.of(transport),
+        # With ws:// through an https proxy, the TLS of the transport is the proxy's.
+        tls=TLSInfo.of(transport) if url.scheme == "wss" else None,
     )
 
 

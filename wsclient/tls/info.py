@@ -17,8 +17,7 @@ class TLSInfo:
         version: such as ``"TLSv1.3"``.
         cipher: name of the cipher suite.
         alpn: the protocol agreed by ALPN (RFC 7301), ``None`` if none was.
-        server_certificate: the server's certificate in DER; ``None`` if it was not asked for
-            one, as with a context that verifies nothing.
+        server_certificate: the server's certificate in DER; ``None`` if it showed none.
     """
 
     version: str

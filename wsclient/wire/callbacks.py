@@ -8,6 +8,7 @@ limits pause the socket.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
@@ -15,7 +16,10 @@ from typing import Any
 
 from .inbox import Inbox
 
-__all__ = ["CallbackRunner"]
+__all__ = ["CallbackRunner", "own_cancellation"]
+
+_LAST_CALL_TIMEOUT = 1.0
+"""Seconds for the call with ``None`` after the callback has been cancelled."""
 
 
 _running: ContextVar[CallbackRunner | None] = ContextVar("_running", default=None)
@@ -31,7 +35,8 @@ class CallbackRunner:
         loop: the loop of the connection.
         callback: plain or async; called with ``str``, ``bytes``, and ``None`` at the end.
         inbox: where the messages come from.
-        on_error: called with what the callback raised; no message is delivered after that.
+        on_error: called with what the callback raised; tells whether the callback has failed,
+            so that no message is delivered any more.
         on_finished: called once, when all is done.
     """
 
@@ -56,7 +61,7 @@ class CallbackRunner:
         callback: Callable[[str | bytes | None], Any],
         inbox: Inbox,
         *,
-        on_error: Callable[[BaseException], None],
+        on_error: Callable[[BaseException], bool],
         on_finished: Callable[[], None],
     ) -> None:
         self._loop = loop
@@ -126,6 +131,9 @@ class CallbackRunner:
     def _call(self, message: str | bytes | None) -> Awaitable[Any] | None:
         try:
             result = self._callback(message)
+        except asyncio.CancelledError as exc:
+            self._fail(own_cancellation(exc))
+            return None
         except Exception as exc:
             self._fail(exc)
             return None
@@ -145,7 +153,9 @@ class CallbackRunner:
             self._fail(exc)
             if not self._last_call:
                 self._last_call = True
-                await self._await_in_turn(self._call(None))
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LAST_CALL_TIMEOUT):
+                        await self._await_in_turn(self._call(None))
             raise
 
     def _task_done(self, task: asyncio.Task[None]) -> None:
@@ -164,18 +174,29 @@ class CallbackRunner:
         while pending is not None:
             try:
                 await pending
+            except asyncio.CancelledError as exc:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                self._fail(own_cancellation(exc))
             except Exception as exc:
                 self._fail(exc)
             pending = self._deliver()
 
     def _fail(self, exc: BaseException) -> None:
-        self._failed = True
-        self._on_error(exc)
+        self._failed = self._on_error(exc) or self._failed
 
     def _finish_if_done(self) -> None:
         if self._last_call and not self.finished:
             self.finished = True
             self._on_finished()
+
+
+def own_cancellation(exc: asyncio.CancelledError) -> RuntimeError:
+    """Return an error to report instead, which nobody takes for a cancellation of his own."""
+    error = RuntimeError("the callback raised CancelledError, but nobody had cancelled it")
+    error.__cause__ = exc
+    return error
 
 
 def _discard(pending: Awaitable[Any]) -> None:

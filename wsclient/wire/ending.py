@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from dataclasses import replace
 
 from ..errors import WebSocketClosedError
 from ..protocol.closing import CloseCause, CloseInfo, CloseInitiator, CloseState, ClosingHandshake
@@ -116,6 +117,12 @@ class Ending:
             ),
         )
         return self.info
+
+    def discard(self, messages: int) -> None:
+        """Count messages that nobody will see, also after the account has been made."""
+        self.discarded_messages += messages
+        if messages and self.info is not None:
+            self.info = replace(self.info, discarded_messages=self.discarded_messages)
 
     def error(self) -> WebSocketClosedError:
         """Return the error that says why nothing can be sent any more."""

@@ -33,10 +33,12 @@ class LoopWatch:
     def __init__(self) -> None:
         self.open: set[Abandonable] = set()
         self._generator: AsyncGenerator[None, None] | None = None
+        self._begun = False
 
     async def begin(self) -> None:
         """Ask the running loop to tell us of its end; once is enough."""
-        if self._generator is None:
+        if not self._begun:
+            self._begun = True
             self._generator = self._until_shutdown()
             await anext(self._generator)
 
@@ -44,6 +46,8 @@ class LoopWatch:
         try:
             yield
         finally:
+            # The generator knows the loop: held on to, the loop would stay in memory with it.
+            self._generator = None
             forgotten = tuple(self.open)
             for connection in forgotten:
                 connection.abandon()

@@ -30,7 +30,7 @@ from ..protocol.closing import (
 )
 from ..protocol.deflate import DeflateParameters
 from ..protocol.opcodes import CloseCode, Opcode
-from .callbacks import CallbackRunner
+from .callbacks import CallbackRunner, own_cancellation
 from .ending import Ending
 from .inbox import Inbox
 from .receiver import Receiver
@@ -104,7 +104,7 @@ class Wire(asyncio.BufferedProtocol):
             max_message_size=options.max_message_size,
         )
         self._control_events: list[tuple[Callable[[bytes], Any], bytes]] = []
-        self._runner_started = False
+        self._callbacks_started = False
         self._runner = self._make_runner()
         self._keepalive = Keepalive(
             loop, self, interval=options.ping_interval, timeout=options.ping_timeout
@@ -142,17 +142,22 @@ class Wire(asyncio.BufferedProtocol):
         self.ending.handshake.opened()
         if self._options.ping_interval:
             self._keepalive.start()
-        if self._runner is not None:
-            # The caller of websocket_connect() should have its connection before the first call.
-            self._start_runner(_TURNS_BEFORE_FIRST_CALLBACK)
+        # The caller of websocket_connect() should have its connection before the first call.
+        self._start_callbacks(_TURNS_BEFORE_FIRST_CALLBACK)
 
-    def _start_runner(self, turns: int) -> None:
+    def _start_callbacks(self, turns: int) -> None:
         if turns:
-            self._loop.call_soon(self._start_runner, turns - 1)
+            self._loop.call_soon(self._start_callbacks, turns - 1)
             return
-        assert self._runner is not None
-        self._runner_started = True
-        self._runner.run()
+        self._callbacks_started = True
+        self._run_callbacks()
+
+    def _run_callbacks(self) -> None:
+        if self._callbacks_started:
+            if self._control_events:
+                self._run_control_events()
+            if self._runner is not None:
+                self._runner.run()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return the thread's receive buffer."""
@@ -171,12 +176,10 @@ class Wire(asyncio.BufferedProtocol):
             self._end_soon(partial(self._fail, fault))
 
     def _dispatch(self) -> None:
-        if self._control_events:
-            self._run_control_events()
+        if self._control_events or self._runner is not None:
+            self._run_callbacks()
         if self._runner is None:
             self.inbox.wake_readers()
-        elif self._runner_started:
-            self._runner.run()
         if self.inbox.full:
             self._inbox_full()
 
@@ -207,8 +210,7 @@ class Wire(asyncio.BufferedProtocol):
         self.inbox.end()
         if self._runner is None:
             self._ended.set()
-        elif self._runner_started:
-            self._runner.run()
+        self._run_callbacks()
 
     def pause_writing(self) -> None:
         """Note that the transport's buffer is above its high-water mark."""
@@ -253,15 +255,14 @@ class Wire(asyncio.BufferedProtocol):
             WebSocketClosedError: the connection was lost first.
         """
         if ping.round_trip is None and self.ending.info is None:
-            if ping.waiter is None:
-                ping.waiter = self._loop.create_future()
-            await asyncio.shield(ping.waiter)
+            await asyncio.shield(self._pings.waiter(ping, self._loop))
         if ping.round_trip is None:
             raise self.ending.error()
         return ping.round_trip
 
     def close(self, code: int | None, reason: str) -> None:
         """Start the closing handshake; do nothing if the end has begun already."""
+        self._end_now()
         transport = self.sender.transport
         if self.ending.begun or transport is None or transport.is_closing():
             return
@@ -277,6 +278,7 @@ class Wire(asyncio.BufferedProtocol):
 
     def abort(self, cause: CloseCause = CloseCause.CANCELLED) -> None:
         """Drop the connection at once."""
+        self._end_now()
         self._settle(cause)
         if self.sender.transport is not None:
             self.sender.transport.abort()
@@ -319,6 +321,8 @@ class Wire(asyncio.BufferedProtocol):
     def _control_received(self, opcode: int, payload: bytes) -> None:
         options = self._options
         if opcode == Opcode.PING:
+            # Deviation: behind our own Close frame no ping is answered, though RFC 6455, section
+            # 5.5.2, asks for it until the peer's Close: peers take any frame there for a fault.
             if not self.ending.begun:
                 self.sender.answer_ping(payload)
             if options.on_ping is not None:
@@ -337,6 +341,8 @@ class Wire(asyncio.BufferedProtocol):
         for callback, payload in events:
             try:
                 callback(payload)
+            except asyncio.CancelledError as exc:
+                self._callback_failed(own_cancellation(exc))
             except Exception as exc:
                 self._callback_failed(exc)
 
@@ -348,7 +354,7 @@ class Wire(asyncio.BufferedProtocol):
             # The peer's Close frame stands behind these messages: go on reading.
             dropped = self.inbox.drop_excess(self.inbox.received - self._kept_messages)
             self._kept_messages += dropped
-            self.ending.discarded_messages += dropped
+            self.ending.discard(dropped)
         elif not self.inbox.paused:
             self.inbox.paused = True
             transport.pause_reading()
@@ -396,6 +402,7 @@ class Wire(asyncio.BufferedProtocol):
             if transport is not None and not transport.is_closing():
                 self.sender.send_control(Opcode.CLOSE, ending.handshake.answer())
         self._settle(CloseCause.CLOSING_HANDSHAKE)
+        self._resume_reading()  # or the end of TCP would not be seen
         self._end_within(self._linger)
 
     def _fail(self, exc: ProtocolError | MessageTooBigError) -> None:
@@ -404,11 +411,11 @@ class Wire(asyncio.BufferedProtocol):
         cause = CloseCause.MESSAGE_TOO_BIG if too_big else CloseCause.PROTOCOL_ERROR
         self._give_up(cause, exc, exc.close_code, str(exc))
 
-    def _callback_failed(self, exc: BaseException) -> None:
+    def _callback_failed(self, exc: BaseException) -> bool:
         if isinstance(exc, WebSocketClosedError) and self.ending.begun:
             # Not a fault of the callback: it wrote while the connection was ending.
             logger.debug("a callback was too late to send: %s", exc)
-            return
+            return False
         if isinstance(exc, Exception):
             logger.error(
                 "a callback of the WebSocket connection to %s raised; it closes",
@@ -417,12 +424,13 @@ class Wire(asyncio.BufferedProtocol):
             )
         if self.callback_error is None:
             self.callback_error = exc
-        self.ending.discarded_messages += self.inbox.clear()
+        self.ending.discard(self.inbox.clear())
         if isinstance(exc, Exception):
             self._give_up(CloseCause.CALLBACK_ERROR, exc, CloseCode.INTERNAL_ERROR, "")
         else:
             self._give_up(CloseCause.CANCELLED, None, CloseCode.GOING_AWAY, "")
             self.abort()
+        return True
 
     def _give_up(
         self, cause: CloseCause, exc: BaseException | None, code: int, reason: str
@@ -467,7 +475,7 @@ class Wire(asyncio.BufferedProtocol):
         if self.ending.begun or transport is None or transport.is_closing():
             return
         payload = self._pings.unique_payload()
-        self._pings.add_unwatched(payload)
+        self._pings.add(payload)
         self.sender.send_control(Opcode.PING, payload)
 
     def life_mark(self) -> tuple[int, int, int]:
