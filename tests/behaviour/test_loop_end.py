@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import re
 import subprocess
 import sys
 import textwrap
+import weakref
 
 import pytest
 
 from behaviour.servers import WAIT, echo_frames
 from support.wire import Wire, raw_server
+from wsclient import ConnectError, websocket_connect
 
 NOISE = ("never retrieved", "destroyed", "never awaited", "Traceback", "Unclosed", "unclosed tr")
 
@@ -151,3 +154,19 @@ async def test_main_that_fails_with_an_open_connection() -> None:
     result = await serve_and_run(program(body))
     assert result.returncode == 3
     assert not [word for word in NOISE if word in result.stderr], result.stderr
+
+
+def test_loops_that_have_ended_are_not_kept() -> None:
+    loops: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
+
+    async def main() -> None:
+        loops.add(asyncio.get_running_loop())
+        with pytest.raises(ConnectError):
+            await websocket_connect("ws://127.0.0.1:1/")
+
+    for _ in range(3):
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            runner.run(main())
+    del runner
+    gc.collect()
+    assert len(loops) == 0

@@ -285,6 +285,9 @@ async def test_https_proxy(scheme: str, certificates: Certificates) -> None:
         address = await visit(url, proxy=proxy.url, proxy_tls=trust, **options)
         assert address == ("127.0.0.1", proxy.port)
         assert proxy.requests == [("CONNECT", f"127.0.0.1:{port}")]
+        async with websocket_connect(url, proxy=proxy.url, proxy_tls=trust, **options) as conn:
+            # About TLS with the server, not with the proxy.
+            assert (conn.tls is not None) == (scheme == "wss")
 
 
 @pytest.mark.parametrize("scheme", ["ws", "wss"])

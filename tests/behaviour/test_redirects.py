@@ -244,3 +244,24 @@ async def test_key_is_new_for_each_request() -> None:
         await visit(here.url("/"))
         keys = [request.headers["sec-websocket-key"] for request in here.requests]
         assert len(set(keys)) == 2
+
+
+async def test_secrets_of_a_session_stay_with_the_first_origin() -> None:
+    async def add_token(
+        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        request.headers["X-Token"] = "from a middleware"
+        return await handler(request)
+
+    secrets = {"Authorization": "Bearer x", "X-Api-Key": "y", "Accept-Language": "en"}
+    async with (
+        site() as here,
+        site() as there,
+        aiohttp.ClientSession(headers=secrets, middlewares=[add_token]) as session,
+    ):
+        here.redirect("/", there.url("/x"))
+        await visit(here.url("/"), session=session)
+        first, second = here.requests[0].headers, there.requests[0].headers
+        assert {"authorization", "x-api-key", "x-token"} <= set(first)
+        assert not {"authorization", "x-api-key", "x-token"} & set(second)
+        assert second["accept-language"] == "en"

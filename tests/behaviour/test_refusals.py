@@ -196,3 +196,27 @@ async def test_connection_header_with_more_in_it() -> None:
 
     async with raw_server(serve) as port:
         expect_info(await (await websocket_connect(f"ws://127.0.0.1:{port}/")).close(), clean=True)
+
+
+async def test_status_is_told_though_the_body_never_ends() -> None:
+    async def serve(wire: Wire) -> None:
+        await wire.read_request()
+        await wire.send(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\nbecause")
+        await wire.read_to_end()
+
+    async with raw_server(serve) as port:
+        with pytest.raises(HandshakeError) as caught:
+            await websocket_connect(f"ws://127.0.0.1:{port}/", connect_timeout=0.5)
+    assert (caught.value.status, caught.value.body) == (403, b"because")
+
+
+async def test_body_is_given_as_it_was_sent() -> None:
+    async def serve(wire: Wire) -> None:
+        await wire.read_request()
+        fields = {"Content-Encoding": "br", "Connection": "close"}
+        await wire.respond("403 Forbidden", fields, b"not asked for")
+
+    async with raw_server(serve) as port:
+        with pytest.raises(HandshakeError) as caught:
+            await websocket_connect(f"ws://127.0.0.1:{port}/")
+    assert (caught.value.status, caught.value.body) == (403, b"not asked for")

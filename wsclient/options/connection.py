@@ -98,8 +98,8 @@ def _check_callback(name: str, callback: Any, *, may_be_async: bool) -> None:
         raise TypeError(f"{name} has a yield in it, so calling it would do nothing: remove it.")
     if not may_be_async and any(inspect.iscoroutinefunction(f) for f in forms):
         raise TypeError(
-            f"{name} must be a plain function, not a coroutine function: it is called in order "
-            "with the data, between messages, and nothing would await it. Start a task in it."
+            f"{name} must be a plain function, not a coroutine function: it is called as the "
+            "bytes come in, and nothing would await it. Start a task in it."
         )
 
 
