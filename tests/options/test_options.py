@@ -148,7 +148,7 @@ def test_a_queue_holds_something(name: str, value: Any) -> None:
     [
         pytest.param({"on_message_callback": 1}, "must be a function or None", id="no-function"),
         pytest.param({"on_ping": "print"}, "must be a function or None", id="str"),
-        pytest.param({"on_ping": coroutine}, "called in order", id="coroutine"),
+        pytest.param({"on_ping": coroutine}, "as the bytes come in", id="coroutine"),
         pytest.param({"on_pong": AsyncCallable()}, "plain function", id="async-object"),
         pytest.param({"on_pong": functools.partial(coroutine)}, "plain function", id="partial"),
         pytest.param({"on_message_callback": generator}, "yield", id="generator"),
