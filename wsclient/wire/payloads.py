@@ -34,7 +34,8 @@ def encode_message(message: object, *, binary: bool) -> tuple[Opcode, Buffer]:
         return opcode, _encode_text(message)
     if not isinstance(message, bytes | bytearray | memoryview):
         raise TypeError(
-            f"a message must be str, bytes-like or dict, not {type(message).__name__}; "
+            f"a message must be str, bytes, bytearray, memoryview or dict, not "
+            f"{type(message).__name__}; "
             "use json.dumps() for other JSON values"
         )
     payload = _plain_buffer(message)
