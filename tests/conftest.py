@@ -6,6 +6,7 @@ import asyncio
 import functools
 import gc
 import inspect
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -108,3 +109,11 @@ def peer(request: pytest.FixtureRequest, peers: Peers) -> PeerProcess:
         if error.required:
             raise
         pytest.skip(str(error))
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port of 127.0.0.1 on which nothing listens."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]

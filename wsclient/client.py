@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import ssl as ssl_module
 from collections.abc import Coroutine, Generator, Iterable, Mapping
 from dataclasses import fields
@@ -26,19 +27,6 @@ from .options.request import HTTPRequest, request_values
 from .tls.config import TLSConfig
 
 __all__ = ["ConnectAttempt", "websocket_connect"]
-
-_DEFAULTS: dict[str, Any] = {
-    "connect_timeout": 20.0,
-    "headers": None,
-    "user_agent": DEFAULT_USER_AGENT,
-    "auth": None,
-    "proxy": True,
-    "max_redirects": 10,
-    "local_addr": None,
-    "tls": None,
-    "ssl": None,
-}
-"""Defaults of the arguments that an `HTTPRequest` can set as well."""
 
 _CONNECT_ARGUMENTS = tuple(field.name for field in fields(ConnectOptions))
 
@@ -202,14 +190,19 @@ def websocket_connect(
     return ConnectAttempt(coroutine)
 
 
+_PARAMETERS = inspect.signature(websocket_connect).parameters
+
+
 def _merge(request: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
     """Put the arguments that differ from their defaults on top of a request's fields."""
-    explicit = {
-        name
-        for name, value in arguments.items()
-        if name in _DEFAULTS and value is not _DEFAULTS[name] and value != _DEFAULTS[name]
-    }
+    explicit = {name for name, value in arguments.items() if _is_explicit(name, value)}
     if explicit & {"tls", "ssl"}:
         # Two ways to say the same thing: an argument replaces both fields.
         explicit |= {"tls", "ssl"}
     return arguments | {name: request[name] for name in request.keys() - explicit}
+
+
+def _is_explicit(name: str, value: object) -> bool:
+    # The URL has no default: here it is the request itself.
+    default = _PARAMETERS[name].default
+    return name != "url" and value is not default and value != default

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -28,7 +27,6 @@ __all__ = [
     "agree",
     "check_failure",
     "connected",
-    "cut",
     "echo",
     "echo_frames",
     "expect_info",
@@ -105,14 +103,6 @@ async def agree(wire: Wire) -> Frame:
     await wire.send_frame(CLOSE, frame.payload)
     wire.writer.close()
     return frame
-
-
-def cut(wire: Wire) -> None:
-    """End the TCP connection with RST."""
-    transport = wire.writer.transport
-    linger = struct.pack("ii", 1, 0)
-    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-    transport.abort()
 
 
 async def pile_up(connection: WebSocketClientConnection, wire: Wire, size: int = 65536) -> int:

@@ -13,7 +13,6 @@ from behaviour.servers import (
     Log,
     agree,
     connected,
-    cut,
     expect_info,
     frame_of_kind,
     numbered_frame,
@@ -424,7 +423,7 @@ async def test_end_of_tcp_without_close() -> None:
 
 async def test_reset_of_tcp() -> None:
     async with connected() as (conn, server):
-        cut(server)
+        server.abort()
         assert await conn.read_message() is None
         info = await conn.wait_closed()
         expect_info(info, **BROKEN, cause="reset", sent=None)

@@ -15,7 +15,6 @@ from behaviour.servers import (
     Log,
     agree,
     connected,
-    cut,
     expect_info,
     frame_of_kind,
     numbered_frame,
@@ -186,7 +185,7 @@ async def test_e5_abort_while_iterating_is_explained(caplog: pytest.LogCaptureFi
         caplog.set_level(logging.WARNING, "wsclient")
         async for message in conn:
             received.append(message)
-            cut(server)
+            server.abort()
         info = conn.close_info
         assert info is not None
         expect_info(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 
 import pytest
 from aiohttp.abc import ResolveResult
@@ -12,14 +11,6 @@ from behaviour.servers import Resolver, agree, check_failure, echo, expect_info,
 from support.certificates import Certificates
 from support.wire import Wire, raw_server
 from wsclient import HandshakeError, TLSError, websocket_connect
-
-
-@pytest.fixture
-def closed_port() -> Iterator[int]:
-    """A port of 127.0.0.1 on which nothing listens."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        yield bound.getsockname()[1]
 
 
 async def test_connection_refused(closed_port: int) -> None:

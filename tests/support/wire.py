@@ -11,6 +11,7 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import cast
 
 __all__ = [
     "BINARY",
@@ -96,8 +97,8 @@ def reset(transport: asyncio.BaseTransport) -> None:
     """End the TCP connection with RST."""
     sock = transport.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    assert isinstance(transport, asyncio.WriteTransport)
-    transport.abort()
+    # uvloop's transports are not of asyncio's class.
+    cast(asyncio.WriteTransport, transport).abort()
 
 
 @dataclass

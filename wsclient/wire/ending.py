@@ -6,7 +6,7 @@ import ssl
 from dataclasses import replace
 
 from ..errors import WebSocketClosedError
-from ..protocol.closing import CloseCause, CloseInfo, CloseInitiator, CloseState, ClosingHandshake
+from ..protocol.closing import CloseCause, CloseInfo, CloseInitiator, ClosingHandshake
 from ..protocol.opcodes import CloseCode
 from .explain import close_hint
 
@@ -46,7 +46,7 @@ class Ending:
     @property
     def begun(self) -> bool:
         """Whether messages can no longer be sent."""
-        return self.cause is not None or self.handshake.state is not CloseState.OPEN
+        return self.cause is not None or not self.handshake.can_send
 
     def settle(
         self,

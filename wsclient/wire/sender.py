@@ -68,6 +68,11 @@ class Sender:
             )
 
     @property
+    def usable(self) -> bool:
+        """Whether frames can be handed to the transport: it is there, and not closing."""
+        return self.transport is not None and not self.transport.is_closing()
+
+    @property
     def buffered(self) -> int:
         """Bytes that the transport holds because the kernel does not take them yet."""
         return 0 if self.transport is None else self.transport.get_write_buffer_size()

@@ -228,9 +228,12 @@ class Wire(asyncio.BufferedProtocol):
         Raises:
             WebSocketClosedError: the connection is closed or closing.
         """
-        transport = self.sender.transport
-        if self.ending.begun or transport is None or transport.is_closing():
+        if not self._may_send:
             raise self.ending.error()
+
+    @property
+    def _may_send(self) -> bool:
+        return not self.ending.begun and self.sender.usable
 
     async def drain(self) -> None:
         """Wait until the transport's buffer is below its low-water mark.
@@ -263,8 +266,7 @@ class Wire(asyncio.BufferedProtocol):
     def close(self, code: int | None, reason: str) -> None:
         """Start the closing handshake; do nothing if the end has begun already."""
         self._end_now()
-        transport = self.sender.transport
-        if self.ending.begun or transport is None or transport.is_closing():
+        if not self._may_send:
             return
         payload = self.ending.handshake.send(code, reason)
         self.ending.initiator = CloseInitiator.LOCAL
@@ -398,8 +400,7 @@ class Wire(asyncio.BufferedProtocol):
             return
         if ending.handshake.state is CloseState.REMOTE_CLOSING:
             ending.initiator = CloseInitiator.REMOTE
-            transport = self.sender.transport
-            if transport is not None and not transport.is_closing():
+            if self.sender.usable:
                 self.sender.send_control(Opcode.CLOSE, ending.handshake.answer())
         self._settle(CloseCause.CLOSING_HANDSHAKE)
         self._resume_reading()  # or the end of TCP would not be seen
@@ -435,12 +436,11 @@ class Wire(asyncio.BufferedProtocol):
     def _give_up(
         self, cause: CloseCause, exc: BaseException | None, code: int, reason: str
     ) -> None:
-        transport = self.sender.transport
-        if self.ending.cause is not None or transport is None:
+        if self.ending.cause is not None or self.sender.transport is None:
             return
         self._settle(cause, exc)
         handshake = self.ending.handshake
-        if handshake.can_send_close and not transport.is_closing():
+        if handshake.can_send_close and self.sender.usable:
             payload = handshake.send(code, truncate_reason(reason))
             self.sender.send_control(Opcode.CLOSE, payload)
         # An unread rest would turn our FIN into a reset, and the Close frame could be lost:
@@ -471,12 +471,8 @@ class Wire(asyncio.BufferedProtocol):
 
     def send_keepalive_ping(self) -> None:
         """Send a ping whose pong nobody awaits."""
-        transport = self.sender.transport
-        if self.ending.begun or transport is None or transport.is_closing():
-            return
-        payload = self._pings.unique_payload()
-        self._pings.add(payload)
-        self.sender.send_control(Opcode.PING, payload)
+        if self._may_send:
+            self.send_ping(b"")
 
     def life_mark(self) -> tuple[int, int, int]:
         """Return what has been received, handed over for sending, and is still buffered."""
