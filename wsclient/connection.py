@@ -22,7 +22,7 @@ from .wire.awaitables import DONE, Completion, Lazy
 from .wire.payloads import Buffer, check_ping_payload, encode_message
 from .wire.wire import Wire
 
-__all__ = ["ConnectionStats", "Opening", "WebSocketClientConnection"]
+__all__ = ["ConnectionStats", "Opening", "WebSocketClientConnection", "WebSocketConnection"]
 
 _CANCELLED_CLOSE_TIMEOUT = 1.0
 """Seconds for the closing handshake when a cancelled task leaves ``async with``."""
@@ -65,9 +65,9 @@ class ConnectionStats:
         queued_messages: messages received and not read.
         queued_size: their size: bytes of binary messages, characters of text.
         write_buffer_size: bytes that the transport has not handed to the kernel yet.
-        reading_paused: whether the queue is full and the server is held back.
+        reading_paused: whether the queue is full and the peer is held back.
         latency: last round trip of a ping in seconds, ``None`` before the first.
-        seconds_since_last_byte: how long the server has been silent.
+        seconds_since_last_byte: how long the peer has been silent.
     """
 
     messages_received: int
@@ -82,8 +82,8 @@ class ConnectionStats:
     seconds_since_last_byte: float
 
 
-class WebSocketClientConnection:
-    """An open WebSocket connection; `websocket_connect` makes it.
+class WebSocketConnection:
+    """One end of an open WebSocket connection.
 
     All methods belong to the event loop and the thread in which the connection was made.
     From another thread they raise ``RuntimeError``; go through
@@ -109,7 +109,7 @@ class WebSocketClientConnection:
     def __repr__(self) -> str:
         info = self.close_info
         state = self._wire.ending.handshake.state.value if info is None else str(info)
-        return f"<WebSocketClientConnection {shown_url(self._opening.url)} {state}>"
+        return f"<{type(self).__name__} {shown_url(self._opening.url)} {state}>"
 
     def _check_thread(self) -> None:
         if threading.get_ident() != self._thread:
@@ -247,7 +247,7 @@ class WebSocketClientConnection:
 
         The Close frame is sent at once, behind everything written before. Nothing more can be
         sent; messages that still come in can be read. Calling it again has no effect. If the
-        server does not agree within `close_timeout`, the connection is dropped. Cancelling the
+        peer does not agree within `close_timeout`, the connection is dropped. Cancelling the
         wait does not stop the closing.
 
         Args:
@@ -327,9 +327,9 @@ class WebSocketClientConnection:
 
     @property
     def close_code(self) -> int | None:
-        """The close code received from the server; ``None`` while the connection is open.
+        """The close code received from the peer; ``None`` while the connection is open.
 
-        1005 if the server's Close frame had no code, 1006 if none came (RFC 6455, section
+        1005 if the peer's Close frame had no code, 1006 if none came (RFC 6455, section
         7.1.5).
         """
         info = self._wire.ending.info
@@ -337,7 +337,7 @@ class WebSocketClientConnection:
 
     @property
     def close_reason(self) -> str | None:
-        """The close reason received from the server; ``None`` while the connection is open."""
+        """The close reason received from the peer; ``None`` while the connection is open."""
         handshake = self._wire.ending.handshake
         if self._wire.ending.info is None and handshake.received is None:
             return None
@@ -387,12 +387,12 @@ class WebSocketClientConnection:
 
     @property
     def remote_address(self) -> Any:
-        """The address of the other end of the socket: the server's, or the proxy's."""
+        """The address of the other end of the socket: the peer's, or a proxy's."""
         return self._opening.remote_address
 
     @property
     def tls(self) -> TLSInfo | None:
-        """About TLS with the server; ``None`` for ``ws://``."""
+        """About TLS with the peer; ``None`` for ``ws://``."""
         return self._opening.tls
 
     @property
@@ -431,6 +431,10 @@ class WebSocketClientConnection:
         sock = None if transport is None else transport.get_extra_info("socket")
         if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, int(bool(value)))
+
+
+class WebSocketClientConnection(WebSocketConnection):
+    """An open WebSocket connection; `websocket_connect` makes it."""
 
 
 def _check_close(code: object, reason: object) -> tuple[int, str]:

@@ -43,6 +43,7 @@ from ..protocol.handshake import (
 )
 from ..tls.context import build_context
 from ..tls.info import TLSInfo
+from ..wire.drain import Drain
 from ..wire.shutdown import LoopWatch, watch_loop
 from ..wire.wire import Wire
 from .failures import map_failure, refusal, without_secrets
@@ -334,7 +335,7 @@ class _Attempt:
         opening = _opening(self.url, agreement, response, transport)
         watch.open.add(wire)
         wire.start(transport)
-        handler.set_parser(_Drain(wire), None)
+        handler.set_parser(Drain(wire), None)
         callback = self._options.on_message_callback is not None
         return WebSocketClientConnection(wire, opening, loop, callback=callback)
 
@@ -454,18 +455,3 @@ def _opening(
         # With ws:// through an https proxy, the TLS of the transport is the proxy's.
         tls=TLSInfo.of(transport) if url.scheme == "wss" else None,
     )
-
-
-class _Drain:
-    """Take what aiohttp has read behind the 101, as the parser that it hands such bytes to."""
-
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
-
-    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        """Pass the bytes on."""
-        self._wire.feed(bytes(data))
-        return False, b""
-
-    def feed_eof(self) -> None:
-        """Do nothing: the wire learns of the end itself."""

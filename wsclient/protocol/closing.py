@@ -16,6 +16,7 @@ from enum import Enum
 
 from ..errors import ProtocolError
 from .opcodes import CloseCode
+from .roles import Role
 
 __all__ = [
     "TRANSITIONS",
@@ -161,11 +162,15 @@ class ClosingHandshake:
         received: the code that the peer sent, 1005 for none, ``None`` before.
         reason: the peer's reason.
         received_first: whether the peer's Close frame came first; ``None`` before both came.
+
+    Args:
+        role: which end we are; it only names the other one in errors.
     """
 
-    __slots__ = ("reason", "received", "received_first", "sent", "state")
+    __slots__ = ("_role", "reason", "received", "received_first", "sent", "state")
 
-    def __init__(self) -> None:
+    def __init__(self, role: Role = Role.CLIENT) -> None:
+        self._role = role
         self.state = CloseState.CONNECTING
         self.sent: int | None = None
         self.received: int | None = None
@@ -209,7 +214,7 @@ class ClosingHandshake:
         Raises:
             ProtocolError: the payload is not a valid one; the state is as before.
         """
-        code, reason = parse_close_payload(payload)
+        code, reason = parse_close_payload(payload, self._role)
         self._move(CloseEvent.CLOSE_RECEIVED)
         self.received, self.reason = code, reason
         if self.sent is not None:
@@ -270,8 +275,12 @@ def build_close_payload(code: int | None, reason: str = "") -> bytes:
     return code.to_bytes(2, "big") + encoded
 
 
-def parse_close_payload(payload: bytes) -> tuple[int, str]:
+def parse_close_payload(payload: bytes, role: Role = Role.CLIENT) -> tuple[int, str]:
     """Take the payload of a Close frame apart.
+
+    Args:
+        payload: what came in.
+        role: which end we are; it only names the other one in errors.
 
     Returns:
         code and reason; 1005 and an empty reason for an empty payload.
@@ -283,7 +292,7 @@ def parse_close_payload(payload: bytes) -> tuple[int, str]:
         return CloseCode.NO_STATUS_RECEIVED, ""
     if len(payload) == 1:
         raise ProtocolError(
-            "The server sent a Close frame with half a close code",
+            f"The {role.peer} sent a Close frame with half a close code",
             section="RFC 6455, section 5.5.1",
         )
     code = int.from_bytes(payload[:2], "big")
@@ -291,14 +300,14 @@ def parse_close_payload(payload: bytes) -> tuple[int, str]:
         check_close_code(code)
     except ValueError:
         raise ProtocolError(
-            f"The server sent a Close frame with code {code}, which must not be sent",
+            f"The {role.peer} sent a Close frame with code {code}, which must not be sent",
             section="RFC 6455, section 7.4",
         ) from None
     try:
         return code, payload[2:].decode()
     except UnicodeDecodeError as exc:
         raise ProtocolError(
-            "The server sent a close reason that is not UTF-8",
+            f"The {role.peer} sent a close reason that is not UTF-8",
             section="RFC 6455, section 5.5.1",
             close_code=1007,
         ) from exc

@@ -31,6 +31,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..errors import MessageTooBigError, ProtocolError
+from .roles import Role
 
 __all__ = ["DeflateOffer", "DeflateParameters", "Deflater", "Inflater", "negotiate"]
 
@@ -100,15 +101,25 @@ class DeflateParameters:
 
     Args:
         server_no_context_takeover: the server compresses each message on its own.
-        client_no_context_takeover: we compress each message on its own.
+        client_no_context_takeover: the client does so.
         server_max_window_bits: 8..15, the largest window that the server uses.
-        client_max_window_bits: 8..15, the largest window that we use.
+        client_max_window_bits: 8..15, the largest window that the client uses.
     """
 
     server_no_context_takeover: bool = False
     client_no_context_takeover: bool = False
     server_max_window_bits: int = _MAX_WINDOW_BITS
     client_max_window_bits: int = _MAX_WINDOW_BITS
+
+    def window_bits(self, sender: Role) -> int:
+        """Return the window of what one end sends."""
+        client = sender is Role.CLIENT
+        return self.client_max_window_bits if client else self.server_max_window_bits
+
+    def no_context_takeover(self, sender: Role) -> bool:
+        """Return whether one end compresses each message on its own."""
+        client = sender is Role.CLIENT
+        return self.client_no_context_takeover if client else self.server_no_context_takeover
 
 
 def negotiate(
@@ -267,6 +278,7 @@ class Inflater:
     Args:
         window_bits: 8..15, from the agreed parameters.
         no_context_takeover: each message was compressed on its own.
+        role: which end we are; it only names the other one in errors.
 
     Raises:
         ValueError: `window_bits` is out of its range.
@@ -275,16 +287,20 @@ class Inflater:
     __slots__ = (
         "_inside",
         "_no_context_takeover",
+        "_peer",
         "_size",
         "_stream",
         "_streams",
         "_window_bits",
     )
 
-    def __init__(self, *, window_bits: int, no_context_takeover: bool) -> None:
+    def __init__(
+        self, *, window_bits: int, no_context_takeover: bool, role: Role = Role.CLIENT
+    ) -> None:
         _check_range("window_bits", window_bits, 8, _MAX_WINDOW_BITS)
         self._window_bits = window_bits
         self._no_context_takeover = no_context_takeover
+        self._peer = role.peer
         self._stream: zlib._Decompress | None = None
         self._begin_message()
 
@@ -352,7 +368,8 @@ class Inflater:
         self._streams += 1
         if self._streams > _MAX_STREAMS:
             raise MessageTooBigError(
-                f"The server sent a message with more than {_MAX_STREAMS} final DEFLATE blocks",
+                f"The {self._peer} sent a message with more than {_MAX_STREAMS} final DEFLATE "
+                "blocks",
                 limit=_MAX_STREAMS,
             )
         self._stream = zlib.decompressobj(-self._window_bits)
@@ -370,7 +387,7 @@ class Inflater:
         if room is not None and len(out) > room:
             total = self._size + room
             raise MessageTooBigError(
-                f"The server sent a compressed message of more than {total} bytes; "
+                f"The {self._peer} sent a compressed message of more than {total} bytes; "
                 f"max_message_size is {total}",
                 limit=total,
             )
@@ -399,7 +416,8 @@ class Inflater:
 
     def _cut(self) -> ProtocolError:
         return ProtocolError(
-            "The server sent a compressed message that ends in the middle of a DEFLATE block",
+            f"The {self._peer} sent a compressed message that ends in the middle of a DEFLATE "
+            "block",
             section="RFC 7692, section 7.2.1",
             close_code=1007,
         )
@@ -410,7 +428,7 @@ class Inflater:
         reason = str(exc).rpartition(": ")[2]
         window = f" (the agreed window is 2**{self._window_bits} bytes)"
         return ProtocolError(
-            f"The server sent a compressed message that is not valid DEFLATE data: {reason}"
+            f"The {self._peer} sent a compressed message that is not valid DEFLATE data: {reason}"
             + (window if "distance" in reason else ""),
             section="RFC 7692, section 7.2.2",
             close_code=1007,

@@ -1,4 +1,4 @@
-"""The frame codec: bytes to whole messages, and payloads to masked frames (RFC 6455, section 5).
+"""The frame codec: bytes to whole messages, and payloads to frames (RFC 6455, section 5).
 
 `FrameParser.feed` takes a chunk of any size. A data frame that is a whole, uncompressed
 message and lies whole in the chunk leaves it in one step, through `deliver`. Everything else
@@ -19,11 +19,13 @@ from typing import Protocol
 
 from ..errors import ProtocolError
 from .opcodes import Opcode
+from .roles import Role
 
 __all__ = ["FrameParser", "FrameSink", "apply_mask", "build_frame"]
 
 _TEXT_FRAME = 0x81
 _BINARY_FRAME = 0x82
+_WHOLE_MESSAGES = (_BINARY_FRAME, _TEXT_FRAME)
 _FIN = 0x80
 _RSV1 = 0x40
 _RSV23 = 0x30
@@ -56,7 +58,7 @@ class FrameSink(Protocol):
 
 
 class FrameParser:
-    """Parse the frames that a server sends.
+    """Parse the frames that the other end sends.
 
     After an error, and after a Close frame, the parser ignores all further bytes: nothing
     that follows may be processed (RFC 6455, sections 5.5.1 and 7.1.7).
@@ -66,6 +68,7 @@ class FrameParser:
         sink: takes everything else, in order with the calls of `deliver`.
         max_message_size: bytes; a longer frame is refused by its header alone. 0 is no limit.
         compression: whether permessage-deflate was agreed, so that RSV1 may be set.
+        role: which end we are: a client takes unmasked frames only, a server masked ones only.
     """
 
     __slots__ = (
@@ -73,7 +76,10 @@ class FrameParser:
         "_deliver",
         "_ended",
         "_fragmented",
+        "_key",
+        "_mask_bit",
         "_max_message_size",
+        "_peer",
         "_remaining",
         "_rest",
         "_sink",
@@ -86,11 +92,15 @@ class FrameParser:
         *,
         max_message_size: int,
         compression: bool = False,
+        role: Role = Role.CLIENT,
     ) -> None:
         self._deliver = deliver
         self._sink = sink
         self._max_message_size = max_message_size
         self._compression = compression
+        self._peer = role.peer
+        self._mask_bit = _MASKED if role is Role.SERVER else 0
+        self._key = b""
         self._rest = b""
         self._remaining = 0
         self._fragmented = False
@@ -124,29 +134,35 @@ class FrameParser:
         size = len(data)
         deliver = self._deliver
         limit = self._max_message_size
+        mask_bit = self._mask_bit
         while size - position >= 2:
             head = data[position]
-            length = data[position + 1]
+            length = data[position + 1] ^ mask_bit
             start = position + 2
             if length > 125:
                 if length & _MASKED:
-                    raise ProtocolError(
-                        "The server sent a masked frame", section="RFC 6455, section 5.1"
-                    )
+                    raise self._wrong_masking()
                 start += 2 if length == 126 else 8
                 if start > size:
                     break
                 length = self._long_length(data, position + 2, start)
+            if mask_bit:
+                start += 4
+                if start > size:
+                    break
             stop = start + length
-            if stop <= size and not self._fragmented and not (limit and length > limit):
-                if head == _BINARY_FRAME:
-                    deliver(data[start:stop])
-                    position = stop
-                    continue
-                if head == _TEXT_FRAME:
-                    deliver(_decode(data[start:stop]))
-                    position = stop
-                    continue
+            if (
+                head in _WHOLE_MESSAGES
+                and stop <= size
+                and not self._fragmented
+                and not (limit and length > limit)
+            ):
+                payload = data[start:stop]
+                if mask_bit:
+                    payload = bytes(apply_mask(payload, data[start - 4 : start]))
+                deliver(payload if head == _BINARY_FRAME else self._decode(payload))
+                position = stop
+                continue
             position = self._parse_other(data, position, start, length)
             if self._ended:
                 return
@@ -155,18 +171,22 @@ class FrameParser:
         if position < size:
             self._rest = data[position:]
 
+    def _wrong_masking(self) -> ProtocolError:
+        wrong = "frame without a mask" if self._mask_bit else "masked frame"
+        return ProtocolError(f"The {self._peer} sent a {wrong}", section="RFC 6455, section 5.1")
+
     def _long_length(self, data: bytes, start: int, stop: int) -> int:
         # RFC 6455, section 5.2: the minimal number of bytes must be used, and the most
         # significant bit of the 64-bit form must be 0.
         length = int.from_bytes(data[start:stop], "big")
         if stop - start == 8 and data[start] & _LONG_LENGTH:
             raise ProtocolError(
-                "The server sent a frame length with the most significant bit set",
+                f"The {self._peer} sent a frame length with the most significant bit set",
                 section="RFC 6455, section 5.2",
             )
         if length < (126 if stop - start == 2 else 65536):
             raise ProtocolError(
-                f"The server sent length {length} in a form longer than needed",
+                f"The {self._peer} sent length {length} in a form longer than needed",
                 section="RFC 6455, section 5.2",
             )
         return length
@@ -182,6 +202,7 @@ class FrameParser:
         self._fragmented = not fin
         self._sink.begin(opcode, fin=fin, compressed=bool(head & _RSV1), length=length)
         self._remaining = length
+        self._key = data[start - 4 : start] if self._mask_bit else b""
         if length == 0:
             self._sink.end()
             return start
@@ -190,38 +211,39 @@ class FrameParser:
     def _check_head(self, head: int, opcode: int) -> None:
         if opcode not in _OPCODES:
             raise ProtocolError(
-                f"The server sent a frame with reserved opcode {opcode:#x}",
+                f"The {self._peer} sent a frame with reserved opcode {opcode:#x}",
                 section="RFC 6455, section 5.2",
             )
         if head & _RSV23:
             raise ProtocolError(
-                "The server sent a frame with RSV2 or RSV3 set, but no extension that defines "
-                "them was agreed",
+                f"The {self._peer} sent a frame with RSV2 or RSV3 set, but no extension that "
+                "defines them was agreed",
                 section="RFC 6455, section 5.2",
             )
         if head & _RSV1:
             self._check_rsv1(opcode)
         if opcode == Opcode.CONTINUATION and not self._fragmented:
             raise ProtocolError(
-                "The server sent a continuation frame, but no message to continue",
+                f"The {self._peer} sent a continuation frame, but no message to continue",
                 section="RFC 6455, section 5.4",
             )
         if self._fragmented and opcode in (Opcode.TEXT, Opcode.BINARY):
             raise ProtocolError(
-                f"The server began a {Opcode(opcode).name.lower()} message inside another one",
+                f"The {self._peer} began a {Opcode(opcode).name.lower()} message inside another "
+                "one",
                 section="RFC 6455, section 5.4",
             )
 
     def _check_rsv1(self, opcode: int) -> None:
         if not self._compression:
             raise ProtocolError(
-                "The server sent a frame with RSV1 set, but compression was not agreed",
+                f"The {self._peer} sent a frame with RSV1 set, but compression was not agreed",
                 section="RFC 6455, section 5.2",
             )
         if opcode not in (Opcode.TEXT, Opcode.BINARY):
             raise ProtocolError(
-                f"The server set RSV1 on a {Opcode(opcode).name.lower()} frame; it belongs on "
-                "the first frame of a message only",
+                f"The {self._peer} set RSV1 on a {Opcode(opcode).name.lower()} frame; it belongs "
+                "on the first frame of a message only",
                 section="RFC 7692, section 6",
             )
 
@@ -231,11 +253,11 @@ class FrameParser:
         name = Opcode(opcode).name.lower()
         if not data[position] & _FIN:
             raise ProtocolError(
-                f"The server sent a fragmented {name} frame", section="RFC 6455, section 5.5"
+                f"The {self._peer} sent a fragmented {name} frame", section="RFC 6455, section 5.5"
             )
         if length > _MAX_CONTROL_PAYLOAD:
             raise ProtocolError(
-                f"The server sent a {name} frame of {length} bytes; 125 is the limit",
+                f"The {self._peer} sent a {name} frame of {length} bytes; 125 is the limit",
                 section="RFC 6455, section 5.5",
             )
         stop = start + length
@@ -244,7 +266,10 @@ class FrameParser:
             return position
         if opcode == Opcode.CLOSE:
             self._ended = True
-        self._sink.control(opcode, data[start:stop])
+        payload = data[start:stop]
+        if self._mask_bit:
+            payload = bytes(apply_mask(payload, data[start - 4 : start]))
+        self._sink.control(opcode, payload)
         return stop
 
     def _feed_payload(self, data: bytes, start: int) -> int:
@@ -253,21 +278,27 @@ class FrameParser:
         piece = data[start:stop]
         self._remaining -= len(piece)
         if piece:
-            self._sink.piece(piece)
+            self._sink.piece(self._unmask(piece) if self._mask_bit else piece)
         if not self._remaining:
             self._sink.end()
         return start + len(piece)
 
+    def _unmask(self, piece: bytes) -> bytes:
+        key = self._key
+        # The next piece begins with the byte of the key that follows here.
+        turn = len(piece) % 4
+        self._key = key[turn:] + key[:turn]
+        return bytes(apply_mask(piece, key))
 
-def _decode(payload: bytes) -> str:
-    try:
-        return payload.decode()
-    except UnicodeDecodeError as exc:
-        raise ProtocolError(
-            f"The server sent a text message that is not UTF-8 at byte {exc.start}",
-            section="RFC 6455, section 8.1",
-            close_code=1007,
-        ) from exc
+    def _decode(self, payload: bytes) -> str:
+        try:
+            return payload.decode()
+        except UnicodeDecodeError as exc:
+            raise ProtocolError(
+                f"The {self._peer} sent a text message that is not UTF-8 at byte {exc.start}",
+                section="RFC 6455, section 8.1",
+                close_code=1007,
+            ) from exc
 
 
 def build_frame(
@@ -276,30 +307,35 @@ def build_frame(
     *,
     fin: bool = True,
     compressed: bool = False,
+    masked: bool = True,
     masking_key: bytes | None = None,
 ) -> bytes:
-    """Build one masked frame, as a client sends it (RFC 6455, sections 5.2 and 5.3).
+    """Build one frame, masked as a client sends it (RFC 6455, sections 5.2 and 5.3).
 
     Args:
         opcode: what the frame carries.
         payload: at most 2**63 - 1 bytes; a memoryview must be of single bytes.
         fin: whether this is the last frame of its message.
         compressed: whether to set RSV1 (RFC 7692, section 6).
+        masked: ``False`` builds it as a server sends it.
         masking_key: 4 bytes; ``None`` takes a fresh key from the operating system's random
             source.
 
     Returns:
-        header, masking key and masked payload.
+        header, masking key and masked payload; or header and payload.
     """
-    key = _next_key() if masking_key is None else masking_key
     head = opcode | (_FIN if fin else 0) | (_RSV1 if compressed else 0)
+    mask_bit = _MASKED if masked else 0
     length = len(payload)
     if length < 126:
-        header = bytes((head, _MASKED | length))
+        header = bytes((head, mask_bit | length))
     elif length < 65536:
-        header = bytes((head, _MASKED | 126)) + length.to_bytes(2, "big")
+        header = bytes((head, mask_bit | 126)) + length.to_bytes(2, "big")
     else:
-        header = bytes((head, _MASKED | 127)) + length.to_bytes(8, "big")
+        header = bytes((head, mask_bit | 127)) + length.to_bytes(8, "big")
+    if not masked:
+        return header + payload
+    key = _next_key() if masking_key is None else masking_key
     return b"".join((header, key, apply_mask(payload, key)))
 
 

@@ -27,6 +27,7 @@ __all__ = [
     "check_response",
     "check_subprotocols",
     "check_token",
+    "header_elements",
     "join_headers",
     "make_key",
     "parse_extensions",
@@ -141,7 +142,7 @@ def check_response(
 
 def _check_upgrade(answer: Mapping[str, str]) -> None:
     # RFC 6455, section 4.1, client requirement 2 on the answer.
-    protocols = _elements(answer.get("upgrade", ""))
+    protocols = header_elements(answer.get("upgrade", ""))
     if not protocols or any(protocol != "websocket" for protocol in protocols):
         raise _fault(
             answer,
@@ -152,7 +153,7 @@ def _check_upgrade(answer: Mapping[str, str]) -> None:
 
 def _check_connection(answer: Mapping[str, str]) -> None:
     # RFC 6455, section 4.1, client requirement 3 on the answer.
-    if "upgrade" not in _elements(answer.get("connection", "")):
+    if "upgrade" not in header_elements(answer.get("connection", "")):
         raise _fault(
             answer,
             f"{_sent(answer, 'Connection')} instead of 'Connection: Upgrade'",
@@ -254,8 +255,11 @@ def _lower(text: str) -> str:
     return text.lower() if text.isascii() else text
 
 
-def _elements(value: str) -> list[str]:
-    # RFC 7230, section 7: empty elements of a list are ignored.
+def header_elements(value: str) -> list[str]:
+    """Return the elements of a list such as Connection, in lower case (RFC 7230, section 7).
+
+    Empty elements are ignored.
+    """
     elements = (element.strip(" \t") for element in value.split(","))
     return [_lower(element) for element in elements if element]
 

@@ -14,6 +14,7 @@ from io import BytesIO, StringIO
 from ..errors import MessageTooBigError, ProtocolError
 from .deflate import Inflater
 from .opcodes import Opcode
+from .roles import Role
 
 __all__ = ["MessageAssembler"]
 
@@ -33,6 +34,7 @@ class MessageAssembler:
         max_message_size: bytes after decompression; 0 is no limit. It also bounds the number
             of fragments of one message: one for each 16 bytes of the limit, 4096 at least.
         inflater: the agreed decompression, ``None`` without.
+        role: which end we are; it only names the other one in errors.
     """
 
     __slots__ = (
@@ -46,6 +48,7 @@ class MessageAssembler:
         "_max_fragments",
         "_max_message_size",
         "_on_control",
+        "_peer",
         "_size",
         "_text",
         "_wire_size",
@@ -58,6 +61,7 @@ class MessageAssembler:
         *,
         max_message_size: int,
         inflater: Inflater | None = None,
+        role: Role = Role.CLIENT,
     ) -> None:
         self._deliver = deliver
         self._on_control = on_control
@@ -68,6 +72,7 @@ class MessageAssembler:
             else _UNLIMITED_FRAGMENTS
         )
         self._inflater = inflater
+        self._peer = role.peer
         self._decoder = _new_decoder()
         self._start(Opcode.BINARY, compressed=False)
         self._fin = True
@@ -94,13 +99,13 @@ class MessageAssembler:
         self._wire_size += length
         if self._fragments > self._max_fragments:
             raise MessageTooBigError(
-                f"The server sent a message in more than {self._max_fragments} fragments",
+                f"The {self._peer} sent a message in more than {self._max_fragments} fragments",
                 limit=self._max_fragments,
             )
         limit = self._max_message_size
         if limit and self._wire_size > self._wire_limit(limit):
             raise MessageTooBigError(
-                f"The server sent a message of at least {self._wire_size} bytes; "
+                f"The {self._peer} sent a message of at least {self._wire_size} bytes; "
                 f"max_message_size is {limit}",
                 limit=limit,
             )
@@ -165,7 +170,7 @@ class MessageAssembler:
             self._check_surrogate()
         except UnicodeDecodeError as exc:
             raise ProtocolError(
-                f"The server sent a text message that is not UTF-8: {exc.reason}",
+                f"The {self._peer} sent a text message that is not UTF-8: {exc.reason}",
                 section="RFC 6455, section 8.1",
                 close_code=1007,
             ) from exc

@@ -8,6 +8,7 @@ from dataclasses import replace
 from ..errors import WebSocketClosedError
 from ..protocol.closing import CloseCause, CloseInfo, CloseInitiator, ClosingHandshake
 from ..protocol.opcodes import CloseCode
+from ..protocol.roles import Role
 from .explain import close_hint
 
 __all__ = ["Ending"]
@@ -22,10 +23,14 @@ class Ending:
         initiator: who began to end it.
         discarded_messages: messages received that nobody will see.
         info: the finished account, ``None`` before the transport is gone.
+
+    Args:
+        role: which end we are.
     """
 
     __slots__ = (
         "_exception",
+        "_role",
         "_silence",
         "cause",
         "discarded_messages",
@@ -34,8 +39,9 @@ class Ending:
         "initiator",
     )
 
-    def __init__(self) -> None:
-        self.handshake = ClosingHandshake()
+    def __init__(self, role: Role = Role.CLIENT) -> None:
+        self._role = role
+        self.handshake = ClosingHandshake(role)
         self.cause: CloseCause | None = None
         self.initiator = CloseInitiator.NONE
         self.discarded_messages = 0
@@ -114,6 +120,7 @@ class Ending:
                 by_peer=self.initiator is CloseInitiator.REMOTE,
                 exception=self._exception,
                 loop_stall=loop_stall,
+                role=self._role,
             ),
         )
         return self.info

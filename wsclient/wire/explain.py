@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..protocol.closing import CloseCause
 from ..protocol.opcodes import CloseCode
+from ..protocol.roles import Role
 
 __all__ = ["close_hint"]
 
@@ -27,29 +28,29 @@ _CODES = {
 
 _CAUSES = {
     CloseCause.EOF: (
-        "The server ended the TCP connection without a Close frame: it crashed, was stopped, or "
+        "The {peer} ended the TCP connection without a Close frame: it crashed, was stopped, or "
         "a proxy in between gave up an idle connection (ping_interval keeps it busy)."
     ),
     CloseCause.RESET: (
-        "The TCP connection was reset: the server or something in between dropped it without a "
+        "The TCP connection was reset: the {peer} or something in between dropped it without a "
         "Close frame."
     ),
     CloseCause.NETWORK_ERROR: "The operating system gave the connection up.",
     CloseCause.TLS_ALERT: "TLS failed on the open connection; the exception has the reason.",
     CloseCause.PING_TIMEOUT: (
-        "The server was silent for ping_timeout after a ping: it hangs, or the network in "
+        "The {peer} was silent for ping_timeout after a ping: it hangs, or the network in "
         "between is gone."
     ),
     CloseCause.LOOP_STALL: (
         "No sign of life came by the ping's deadline, but our own event loop stood still again "
         "and again: look for blocking calls in this program."
     ),
-    CloseCause.PROTOCOL_ERROR: "The server broke the protocol.",
+    CloseCause.PROTOCOL_ERROR: "The {peer} broke the protocol.",
     CloseCause.MESSAGE_TOO_BIG: (
-        "The server sent a message longer than max_message_size, which can be raised."
+        "The {peer} sent a message longer than max_message_size, which can be raised."
     ),
     CloseCause.CALLBACK_ERROR: "A callback of this program raised an exception.",
-    CloseCause.CLOSE_TIMEOUT: "The server did not answer our Close frame within close_timeout.",
+    CloseCause.CLOSE_TIMEOUT: "The {peer} did not answer our Close frame within close_timeout.",
     CloseCause.CANCELLED: (
         "This side dropped the connection: its task was cancelled, the session it came from was "
         "closed, or the event loop ended."
@@ -65,6 +66,7 @@ def close_hint(
     by_peer: bool,
     exception: BaseException | None,
     loop_stall: float,
+    role: Role = Role.CLIENT,
 ) -> str:
     """Return the hint of a `CloseInfo`.
 
@@ -75,11 +77,12 @@ def close_hint(
         by_peer: whether the peer began the closing handshake.
         exception: what was raised, if anything.
         loop_stall: longest stall of our own loop, in seconds.
+        role: which end we are.
     """
     if cause is CloseCause.CLOSING_HANDSHAKE:
-        text = _handshake_hint(code, reason, by_peer=by_peer)
+        text = _handshake_hint(code, reason, role.peer, by_peer=by_peer)
     else:
-        text = _CAUSES[cause]
+        text = _CAUSES[cause].format(peer=role.peer)
         if exception is not None and str(exception):
             text = f"{text} {type(exception).__name__}: {_one_line(str(exception))}"
     by_us = cause is CloseCause.CLOSING_HANDSHAKE and not by_peer
@@ -88,12 +91,12 @@ def close_hint(
     return text
 
 
-def _handshake_hint(code: int, reason: str, *, by_peer: bool) -> str:
+def _handshake_hint(code: int, reason: str, peer: str, *, by_peer: bool) -> str:
     if not by_peer:
-        return "We closed the connection and the server agreed."
+        return f"We closed the connection and the {peer} agreed."
     said = f' and said "{_one_line(reason)}"' if reason else ""
     meaning = _CODES.get(CloseCode(code)) if code in set(CloseCode) else "a code of its own"
-    return f"The server closed the connection{said}: {code}, {meaning}."
+    return f"The {peer} closed the connection{said}: {code}, {meaning}."
 
 
 def _one_line(text: str) -> str:

@@ -12,7 +12,15 @@ import contextlib
 from collections import deque
 from collections.abc import Callable
 
-__all__ = ["Inbox"]
+__all__ = ["Inbox", "PingPayload", "PongPayload"]
+
+
+class PingPayload(bytes):
+    """The payload of a ping that stands in the queue, in its place between the messages."""
+
+
+class PongPayload(bytes):
+    """The payload of a pong that stands in the queue, in its place between the messages."""
 
 
 class Inbox:
@@ -75,6 +83,11 @@ class Inbox:
         self.received += 1
         self.size += len(message)
         self.queue.append(message)
+
+    def put_control(self, payload: PingPayload | PongPayload) -> None:
+        """Append the payload of a control frame, which counts for the limits only."""
+        self.size += len(payload)
+        self.queue.append(payload)
 
     def take(self) -> str | bytes:
         """Remove and return the oldest message.

@@ -10,6 +10,7 @@ from ..errors import MessageTooBigError, ProtocolError
 from ..protocol.deflate import DeflateParameters, Inflater
 from ..protocol.frames import FrameParser
 from ..protocol.messages import MessageAssembler
+from ..protocol.roles import Role
 from .inbox import Inbox
 
 __all__ = ["Receiver"]
@@ -45,6 +46,7 @@ class Receiver:
         on_control: called with opcode and payload of each control frame, while parsing.
         deflate: the agreed compression, ``None`` without.
         max_message_size: bytes after decompression; 0 is no limit.
+        role: which end we are.
     """
 
     __slots__ = ("_loop", "_parser", "buffer", "bytes_received", "last_byte")
@@ -57,6 +59,7 @@ class Receiver:
         *,
         deflate: DeflateParameters | None,
         max_message_size: int,
+        role: Role = Role.CLIENT,
     ) -> None:
         self._loop = loop
         self.buffer = _buffer.view
@@ -65,17 +68,19 @@ class Receiver:
         inflater = None
         if deflate is not None:
             inflater = Inflater(
-                window_bits=deflate.server_max_window_bits,
-                no_context_takeover=deflate.server_no_context_takeover,
+                window_bits=deflate.window_bits(role.other),
+                no_context_takeover=deflate.no_context_takeover(role.other),
+                role=role,
             )
         assembler = MessageAssembler(
-            inbox.put, on_control, max_message_size=max_message_size, inflater=inflater
+            inbox.put, on_control, max_message_size=max_message_size, inflater=inflater, role=role
         )
         self._parser: FrameParser | None = FrameParser(
             inbox.put,
             assembler,
             max_message_size=max_message_size,
             compression=inflater is not None,
+            role=role,
         )
 
     @property

@@ -12,6 +12,7 @@ from ..options.connection import CompressionOptions
 from ..protocol.deflate import DeflateParameters, Deflater
 from ..protocol.frames import build_frame
 from ..protocol.opcodes import Opcode
+from ..protocol.roles import Role
 
 __all__ = ["Sender"]
 
@@ -29,11 +30,13 @@ class Sender:
         loop: the loop of the connection.
         deflate: the agreed compression, ``None`` without.
         compression: what the application asked for; with `deflate` only.
+        role: which end we are: a client masks what it sends.
     """
 
     __slots__ = (
         "_deflater",
         "_loop",
+        "_masked",
         "_pending_pong",
         "_threshold",
         "_waiters",
@@ -48,8 +51,11 @@ class Sender:
         loop: asyncio.AbstractEventLoop,
         deflate: DeflateParameters | None,
         compression: CompressionOptions | None,
+        *,
+        role: Role = Role.CLIENT,
     ) -> None:
         self._loop = loop
+        self._masked = role is Role.CLIENT
         self.transport: asyncio.Transport | None = None
         self.paused = False
         self._waiters: list[asyncio.Future[None]] = []
@@ -61,8 +67,8 @@ class Sender:
         if deflate is not None and compression is not None:
             self._threshold = compression.threshold
             self._deflater = Deflater(
-                window_bits=deflate.client_max_window_bits,
-                no_context_takeover=deflate.client_no_context_takeover,
+                window_bits=deflate.window_bits(role),
+                no_context_takeover=deflate.no_context_takeover(role),
                 level=compression.compression_level,
                 mem_level=compression.mem_level,
             )
@@ -86,11 +92,11 @@ class Sender:
             payload = self._deflater.compress(payload)
             compressed = True
         self.messages_sent += 1
-        self._write(build_frame(opcode, payload, compressed=compressed))
+        self._write(build_frame(opcode, payload, compressed=compressed, masked=self._masked))
 
     def send_control(self, opcode: Opcode, payload: bytes) -> None:
         """Send a control frame of at most 125 bytes."""
-        self._write(build_frame(opcode, payload))
+        self._write(build_frame(opcode, payload, masked=self._masked))
 
     def answer_ping(self, payload: bytes) -> None:
         """Send a pong; while the buffer is full, only the last one is kept for later.
@@ -126,6 +132,16 @@ class Sender:
             waiter = self._loop.create_future()
             self._waiters.append(waiter)
             await waiter
+
+    def half_close(self) -> None:
+        """Tell the peer that nothing more will come, and go on listening where TCP is plain."""
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return
+        if transport.can_write_eof():
+            transport.write_eof()
+        else:
+            transport.close()  # TLS has no half-closed connections
 
     def end(self) -> None:
         """Let go of the transport and of everybody who waits for it."""

@@ -16,7 +16,6 @@ import logging
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from ..errors import MessageTooBigError, ProtocolError, WebSocketClosedError
 from ..keepalive import Keepalive, Ping, PingRegister
@@ -30,7 +29,9 @@ from ..protocol.closing import (
 )
 from ..protocol.deflate import DeflateParameters
 from ..protocol.opcodes import CloseCode, Opcode
-from .callbacks import CallbackRunner, own_cancellation
+from ..protocol.roles import Role
+from .callbacks import CallbackRunner
+from .control import ControlEvents
 from .ending import Ending
 from .inbox import Inbox
 from .receiver import Receiver
@@ -41,7 +42,7 @@ __all__ = ["Wire"]
 logger = logging.getLogger("wsclient")
 
 _LINGER = 2.0
-"""Seconds that the server has to close TCP once nothing is left to say (RFC 6455, 7.1.1)."""
+"""Seconds that the peer has to close TCP once nothing is left to say (RFC 6455, 7.1.1)."""
 
 _TURNS_BEFORE_FIRST_CALLBACK = 2
 
@@ -70,6 +71,8 @@ class Wire(asyncio.BufferedProtocol):
         label: names the connection in logs and warnings.
         on_lost: called once when the transport is gone, with what `connection_lost` got.
         closed_here: tells whether this program has closed the transport without asking us.
+        role: which end we are.
+        queue_control: put the payloads of pings and pongs into the inbox, between the messages.
     """
 
     def __init__(
@@ -81,12 +84,15 @@ class Wire(asyncio.BufferedProtocol):
         label: str,
         on_lost: Callable[[BaseException | None], None],
         closed_here: Callable[[], bool],
+        role: Role = Role.CLIENT,
+        queue_control: bool = False,
     ) -> None:
         self._loop = loop
         self._options = options
         self._label = label
         self._on_lost = on_lost
         self._closed_here = closed_here
+        self._role = role
         self._lost = asyncio.Event()
         self._ended = asyncio.Event()
         self.inbox = Inbox(
@@ -95,22 +101,28 @@ class Wire(asyncio.BufferedProtocol):
             max_size=options.max_queue_size,
             on_low=self._resume_reading,
         )
-        self.sender = Sender(loop, deflate, options.compression)
+        self.sender = Sender(loop, deflate, options.compression, role=role)
         self.receiver = Receiver(
             loop,
             self.inbox,
             self._control_received,
             deflate=deflate,
             max_message_size=options.max_message_size,
+            role=role,
         )
-        self._control_events: list[tuple[Callable[[bytes], Any], bytes]] = []
+        self._control_events = ControlEvents(
+            on_ping=options.on_ping,
+            on_pong=options.on_pong,
+            inbox=self.inbox if queue_control else None,
+            on_error=self._callback_failed,
+        )
         self._callbacks_started = False
         self._runner = self._make_runner()
         self._keepalive = Keepalive(
             loop, self, interval=options.ping_interval, timeout=options.ping_timeout
         )
         self._pings = PingRegister()
-        self.ending = Ending()
+        self.ending = Ending(role)
         self.callback_error: BaseException | None = None
         self._pending_end: Callable[[], None] | None = None
         self._end_timer: asyncio.TimerHandle | None = None
@@ -154,8 +166,7 @@ class Wire(asyncio.BufferedProtocol):
 
     def _run_callbacks(self) -> None:
         if self._callbacks_started:
-            if self._control_events:
-                self._run_control_events()
+            self._control_events.run()
             if self._runner is not None:
                 self._runner.run()
 
@@ -176,7 +187,7 @@ class Wire(asyncio.BufferedProtocol):
             self._end_soon(partial(self._fail, fault))
 
     def _dispatch(self) -> None:
-        if self._control_events or self._runner is not None:
+        if self._control_events.pending or self._runner is not None:
             self._run_callbacks()
         if self._runner is None:
             self.inbox.wake_readers()
@@ -321,32 +332,19 @@ class Wire(asyncio.BufferedProtocol):
     # Receiving
 
     def _control_received(self, opcode: int, payload: bytes) -> None:
-        options = self._options
         if opcode == Opcode.PING:
             # Deviation: behind our own Close frame no ping is answered, though RFC 6455, section
             # 5.5.2, asks for it until the peer's Close: peers take any frame there for a fault.
             if not self.ending.begun:
                 self.sender.answer_ping(payload)
-            if options.on_ping is not None:
-                self._control_events.append((options.on_ping, payload))
+            self._control_events.add(Opcode.PING, payload)
         elif opcode == Opcode.PONG:
             round_trip = self._pings.answer(payload)
             if round_trip is not None:
                 self.latency = round_trip
-            if options.on_pong is not None:
-                self._control_events.append((options.on_pong, payload))
+            self._control_events.add(Opcode.PONG, payload)
         else:
             self._end_soon(partial(self._close_received, payload))
-
-    def _run_control_events(self) -> None:
-        events, self._control_events = self._control_events, []
-        for callback, payload in events:
-            try:
-                callback(payload)
-            except asyncio.CancelledError as exc:
-                self._callback_failed(own_cancellation(exc))
-            except Exception as exc:
-                self._callback_failed(exc)
 
     def _inbox_full(self) -> None:
         transport = self.sender.transport
@@ -403,8 +401,7 @@ class Wire(asyncio.BufferedProtocol):
             if self.sender.usable:
                 self.sender.send_control(Opcode.CLOSE, ending.handshake.answer())
         self._settle(CloseCause.CLOSING_HANDSHAKE)
-        self._resume_reading()  # or the end of TCP would not be seen
-        self._end_within(self._linger)
+        self._finish_tcp()
 
     def _fail(self, exc: ProtocolError | MessageTooBigError) -> None:
         """Fail the connection (RFC 6455, section 7.1.7)."""
@@ -443,10 +440,16 @@ class Wire(asyncio.BufferedProtocol):
         if handshake.can_send_close and self.sender.usable:
             payload = handshake.send(code, truncate_reason(reason))
             self.sender.send_control(Opcode.CLOSE, payload)
+        self._finish_tcp()
+
+    def _finish_tcp(self) -> None:
+        """See TCP to its end; the server closes first (RFC 6455, section 7.1.1)."""
         # An unread rest would turn our FIN into a reset, and the Close frame could be lost:
-        # read on, without looking, until the server closes.
+        # read on, without looking, until the peer closes too.
         self._resume_reading()
         self._end_within(self._linger)
+        if self._role is Role.SERVER:
+            self.sender.half_close()
 
     def _settle(
         self,

@@ -1,0 +1,60 @@
+"""Pings and pongs received, for the application: called back, or queued between the messages."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from ..options.connection import ControlCallback
+from ..protocol.opcodes import Opcode
+from .callbacks import own_cancellation
+from .inbox import Inbox, PingPayload, PongPayload
+
+__all__ = ["ControlEvents"]
+
+
+class ControlEvents:
+    """What the application shall learn of control frames.
+
+    Args:
+        on_ping: called with the payload of each ping, ``None`` for nobody.
+        on_pong: called with the payload of each pong, ``None`` for nobody.
+        inbox: where payloads are put, too; ``None`` for not.
+        on_error: called with what a callback raised.
+    """
+
+    __slots__ = ("_callbacks", "_inbox", "_on_error", "pending")
+
+    def __init__(
+        self,
+        *,
+        on_ping: ControlCallback | None,
+        on_pong: ControlCallback | None,
+        inbox: Inbox | None,
+        on_error: Callable[[BaseException], object],
+    ) -> None:
+        self._callbacks = {Opcode.PING: on_ping, Opcode.PONG: on_pong}
+        self._inbox = inbox
+        self._on_error = on_error
+        self.pending: list[tuple[Callable[[bytes], Any], bytes]] = []
+
+    def add(self, opcode: Opcode, payload: bytes) -> None:
+        """Note a ping or a pong; nothing is called before `run`."""
+        callback = self._callbacks[opcode]
+        if callback is not None:
+            self.pending.append((callback, payload))
+        if self._inbox is not None:
+            kind = PingPayload if opcode is Opcode.PING else PongPayload
+            self._inbox.put_control(kind(payload))
+
+    def run(self) -> None:
+        """Call back, in order."""
+        events, self.pending = self.pending, []
+        for callback, payload in events:
+            try:
+                callback(payload)
+            except asyncio.CancelledError as exc:
+                self._on_error(own_cancellation(exc))
+            except Exception as exc:
+                self._on_error(exc)
