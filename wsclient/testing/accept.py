@@ -1,0 +1,106 @@
+"""From a request of aiohttp's server to an open WebSocket: the upgrade, as a server does it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from aiohttp import web
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from ..connection import Opening
+from ..options.connection import CompressionOptions, ConnectionOptions
+from ..protocol.accepting import UpgradeRequest, accept_deflate, accept_headers
+from ..protocol.deflate import DeflateParameters
+from ..tls.info import TLSInfo
+from ..wire.drain import Drain
+from .connection import TappedWire, WebSocketServerConnection
+from .recorder import FrameRecorder
+
+__all__ = ["accept", "agree_on_deflate"]
+
+
+async def accept(
+    request: web.BaseRequest,
+    upgrade: UpgradeRequest,
+    options: ConnectionOptions,
+    *,
+    subprotocol: str | None = None,
+    headers: Iterable[tuple[str, str]] = (),
+    tap: FrameRecorder | None = None,
+    queue_control: bool = False,
+) -> tuple[WebSocketServerConnection, web.StreamResponse]:
+    """Answer 101 and take the transport over.
+
+    When the connection has ended, the caller returns the response to aiohttp, which then has
+    nothing left to do. Cancelling it drops the TCP connection.
+
+    Args:
+        request: asks for the upgrade.
+        upgrade: what `check_request` read in it.
+        options: of the connection; its callbacks are not called.
+        subprotocol: the choice, ``None`` for none.
+        headers: more headers for the answer.
+        tap: takes notes of all frames; ``None`` for nobody.
+        queue_control: put the payloads of pings and pongs into the inbox, between the messages.
+
+    Raises:
+        ConnectionResetError: the client has gone meanwhile.
+    """
+    deflate, extensions = agree_on_deflate(upgrade, options.compression)
+    answer = CIMultiDict(headers)
+    answer.extend(accept_headers(upgrade, subprotocol=subprotocol, extensions=extensions))
+    response = web.StreamResponse(status=101, headers=answer)
+    response.force_close()
+    await response.prepare(request)
+    await response.write_eof()
+    protocol, transport = request.protocol, request.transport
+    if transport is None:
+        raise ConnectionResetError("the client went away before the upgrade was complete")
+    if tap is not None:
+        tap.begin(deflate)
+    loop = asyncio.get_running_loop()
+    opening = Opening(
+        url=_websocket_url(request),
+        subprotocol=subprotocol,
+        extensions=extensions,
+        request_headers=request.headers,
+        response_headers=CIMultiDictProxy(response.headers),
+        local_address=transport.get_extra_info("sockname"),
+        remote_address=transport.get_extra_info("peername"),
+        tls=TLSInfo.of(transport),
+    )
+    wire = TappedWire(
+        loop,
+        options,
+        tap=tap,
+        deflate=deflate,
+        label=f"client {opening.remote_address}",
+        on_lost=protocol.connection_lost,
+        closed_here=lambda: protocol.transport is None,
+        queue_control=queue_control,
+    )
+    wire.start(transport)
+    protocol.set_parser(Drain(wire))  # type: ignore[arg-type]  # it feeds bytes and asks no more
+    return WebSocketServerConnection(wire, opening, loop), response
+
+
+def agree_on_deflate(
+    upgrade: UpgradeRequest, compression: CompressionOptions | None
+) -> tuple[DeflateParameters | None, str]:
+    """Return the agreed compression, and the value of Sec-WebSocket-Extensions for the answer."""
+    agreed = None
+    if compression is not None:
+        agreed = accept_deflate(
+            upgrade.deflate_offers,
+            server_no_context_takeover=compression.server_no_context_takeover,
+            client_no_context_takeover=compression.client_no_context_takeover,
+            server_max_window_bits=compression.server_max_window_bits,
+            client_max_window_bits=compression.client_max_window_bits,
+        )
+    return agreed or (None, "")
+
+
+def _websocket_url(request: web.BaseRequest) -> URL:
+    return request.url.with_scheme("wss" if request.scheme == "https" else "ws")

@@ -1,0 +1,118 @@
+"""The server's end of an open connection: the package's own core in its other role."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+from ..connection import Opening, WebSocketConnection
+from ..options.connection import ConnectionOptions
+from ..protocol.deflate import DeflateParameters
+from ..protocol.roles import Role
+from ..wire.inbox import Inbox
+from ..wire.wire import Wire
+from .frames import Direction
+from .reset import reset_on_close
+
+__all__ = ["TappedWire", "WebSocketServerConnection"]
+
+Tap = Callable[[Direction, bytes], object]
+"""Called with all bytes of frames, as they come in and go out."""
+
+
+class WebSocketServerConnection(WebSocketConnection):
+    """The server's end of an open WebSocket connection.
+
+    It has the methods of `WebSocketClientConnection`, and differs in its role alone: it sends
+    unmasked frames, takes masked ones only, and closes TCP first (RFC 6455, sections 5.1 and
+    7.1.1). `request_headers` are the client's, `response_headers` ours.
+    """
+
+    def __init__(self, wire: Wire, opening: Opening, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(wire, opening, loop, callback=False)
+
+    @property
+    def closing(self) -> bool:
+        """Whether the connection is closing or closed, so that nothing can be sent."""
+        return self._wire.ending.begun
+
+    @property
+    def inbox(self) -> Inbox:
+        """Messages received and not read, with pings and pongs where those are queued."""
+        return self._inbox
+
+    def abort(self) -> None:
+        """Drop the connection at once, without a Close frame; it does not reset TCP."""
+        self._check_thread()
+        self._wire.abort()
+
+    def reset(self) -> None:
+        """End TCP with RST, as a crashed server's kernel does; without TCP, just drop it."""
+        self._check_thread()
+        transport = self._wire.sender.transport
+        if transport is not None:
+            reset_on_close(transport)
+        self._wire.abort()
+
+    def send_bytes(self, data: bytes) -> None:
+        """Put bytes on the wire as they are, for frames that a server must not send.
+
+        Raises:
+            WebSocketClosedError: the connection is closed or closing.
+        """
+        self._check_thread()
+        self._wire.check_open()
+        assert self._wire.sender.transport is not None
+        self._wire.sender.transport.write(data)
+
+
+class TappedWire(Wire):
+    """A wire that shows all its bytes to a tap.
+
+    Args:
+        loop: the loop of the connection.
+        options: what the application asked for.
+        tap: called with ``"received"`` or ``"sent"``, and the bytes; ``None`` for nobody.
+        deflate: the agreed compression, ``None`` without.
+        kwargs: as for `Wire`.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        options: ConnectionOptions,
+        *,
+        tap: Tap | None,
+        deflate: DeflateParameters | None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(loop, options, deflate=deflate, role=Role.SERVER, **kwargs)
+        self._tap = tap
+
+    def start(self, transport: asyncio.Transport) -> None:
+        """Take over an upgraded transport."""
+        super().start(transport)
+        if self._tap is not None:
+            self.sender.transport = cast(asyncio.Transport, _Tapped(transport, self._tap))
+
+    def feed(self, data: bytes) -> None:
+        """Take received bytes."""
+        if self._tap is not None:
+            self._tap("received", data)
+        super().feed(data)
+
+
+class _Tapped:
+    """A transport whose `write` is overheard."""
+
+    def __init__(self, transport: asyncio.Transport, tap: Tap) -> None:
+        self._transport = transport
+        self._tap = tap
+
+    def write(self, data: bytes) -> None:
+        self._tap("sent", data)
+        self._transport.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)

@@ -1,0 +1,155 @@
+"""Single frames as they are on the wire, right or wrong (RFC 6455, section 5.2).
+
+Unlike the codec of the package, nothing here is checked: tests need frames that no peer should
+send, and recordings hold whatever came.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Literal
+
+from ..protocol.frames import apply_mask
+from ..protocol.opcodes import Opcode
+
+__all__ = [
+    "Direction",
+    "Frame",
+    "FrameDecoder",
+    "RecordedFrame",
+    "close_frame",
+    "encode_frame",
+    "frame_end",
+]
+
+Direction = Literal["received", "sent"]
+"""Which way a frame went, as the end that recorded it sees it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame, unmasked.
+
+    Attributes:
+        fin: whether it is the last one of its message.
+        rsv: its three reserved bits as a number, 0..7; 4 is RSV1.
+        opcode: what it carries, 0..15.
+        masked: whether it was masked.
+        payload: its bytes.
+    """
+
+    fin: bool
+    rsv: int
+    opcode: int
+    masked: bool
+    payload: bytes
+
+    @property
+    def close_code(self) -> int | None:
+        """The code in the payload of a Close frame; ``None`` when there is none."""
+        return int.from_bytes(self.payload[:2], "big") if len(self.payload) >= 2 else None
+
+    @property
+    def close_reason(self) -> str:
+        """The reason in the payload of a Close frame; what is not UTF-8 is replaced."""
+        return self.payload[2:].decode(errors="replace")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedFrame(Frame):
+    """A frame in a recording.
+
+    Attributes:
+        direction: ``"received"`` or ``"sent"``, as the end that recorded it sees it.
+        time: seconds since the connection was opened.
+    """
+
+    direction: Direction
+    time: float
+
+
+def encode_frame(
+    opcode: int,
+    payload: bytes = b"",
+    *,
+    fin: bool = True,
+    rsv: int = 0,
+    masking_key: bytes | None = None,
+) -> bytes:
+    """Encode a frame; wrong ones can be made, too.
+
+    Args:
+        opcode: 0..15.
+        payload: bytes of any length, also where a control frame may have 125 only.
+        fin: whether it is the last one of its message.
+        rsv: the three reserved bits as a number, 0..7; 4 is RSV1.
+        masking_key: 4 bytes; ``None`` leaves the frame unmasked, as a server sends it.
+    """
+    size = len(payload)
+    mask_bit = 0 if masking_key is None else 0x80
+    head = bytes([(0x80 if fin else 0) | rsv << 4 | opcode])
+    if size < 126:
+        head += bytes([mask_bit | size])
+    elif size < 65536:
+        head += struct.pack("!BH", mask_bit | 126, size)
+    else:
+        head += struct.pack("!BQ", mask_bit | 127, size)
+    if masking_key is None:
+        return head + payload
+    return head + masking_key + apply_mask(payload, masking_key)
+
+
+def close_frame(code: int, reason: str = "") -> bytes:
+    """Encode an unmasked Close frame; the code is not checked."""
+    return encode_frame(Opcode.CLOSE, struct.pack("!H", code) + reason.encode())
+
+
+class FrameDecoder:
+    """Cut a stream into frames; whatever comes is a frame, valid or not.
+
+    Attributes:
+        rest: bytes of a frame that is not complete.
+    """
+
+    __slots__ = ("rest",)
+
+    def __init__(self) -> None:
+        self.rest = b""
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """Take the next bytes; return the frames that they complete."""
+        data = self.rest + data
+        frames: list[Frame] = []
+        position = 0
+        while (end := frame_end(data, position)) is not None and end <= len(data):
+            frames.append(_decode(data[position:end]))
+            position = end
+        self.rest = data[position:]
+        return frames
+
+
+def frame_end(data: bytes, position: int = 0) -> int | None:
+    """Return where the frame that begins at `position` ends, as its header says.
+
+    ``None`` while the header is not there whole.
+    """
+    if len(data) - position < 2:
+        return None
+    size = data[position + 1] & 0x7F
+    extra = {126: 2, 127: 8}.get(size, 0)
+    start = position + 2 + extra
+    if len(data) < start:
+        return None
+    if extra:
+        size = int.from_bytes(data[position + 2 : start], "big")
+    return start + (4 if data[position + 1] & 0x80 else 0) + size
+
+
+def _decode(data: bytes) -> Frame:
+    masked = bool(data[1] & 0x80)
+    start = 2 + {126: 2, 127: 8}.get(data[1] & 0x7F, 0)
+    payload = data[start:]
+    if masked:
+        payload = bytes(apply_mask(payload[4:], payload[:4]))
+    return Frame(bool(data[0] & 0x80), data[0] >> 4 & 7, data[0] & 15, masked, payload)

@@ -1,0 +1,161 @@
+"""Which handler serves which path, written as for Tornado or as for aiohttp."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from .dialogue import Dialogue
+from .handler import WebSocketHandler
+from .ready_made import ConnectionFunction, handler_of
+
+__all__ = ["Route", "Routes", "Target", "make_application", "websocket_handler"]
+
+Target = type[WebSocketHandler] | ConnectionFunction | Dialogue
+"""What serves a path: a handler class, a coroutine function of a connection, or a dialogue."""
+
+_PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)(?::((?:[^{}]|\{[^{}]*\})+))?\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A pattern and what serves the paths that it matches.
+
+    Attributes:
+        pattern: matches a whole path.
+        handler: serves it.
+        kwargs: for the handler's `initialize`.
+    """
+
+    pattern: re.Pattern[str]
+    handler: type[WebSocketHandler]
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Routes:
+    """Routes in order; the first that matches serves.
+
+    Args:
+        routes: a `Target` that serves every path; or tuples of a pattern, a target, and
+            optionally a mapping for the handler's `initialize`. A pattern is a regular expression
+            for the whole path, whose groups are given to `open`: by position, or by name if they
+            are named. Or it has aiohttp's placeholders, ``{name}`` or ``{name:expression}``.
+
+    Raises:
+        TypeError: a target is of another type.
+        ValueError: a tuple has another length, or a pattern is no regular expression.
+    """
+
+    def __init__(self, routes: Target | Iterable[tuple[Any, ...]]) -> None:
+        if isinstance(routes, Dialogue) or callable(routes):
+            routes = [(re.compile(r"/.*", re.DOTALL), routes)]
+        self._routes = [_route(each) for each in routes]
+
+    def find(
+        self, request: web.BaseRequest, settings: Mapping[str, Any]
+    ) -> WebSocketHandler | None:
+        """Make the handler that serves a request; ``None`` when no pattern matches."""
+        path = request.rel_url.raw_path
+        for route in self._routes:
+            match = route.pattern.fullmatch(path)
+            if match is not None:
+                handler = route.handler(settings, request, **route.kwargs)
+                named = match.groupdict()
+                if named:
+                    handler.path_kwargs = {name: _unquoted(text) for name, text in named.items()}
+                else:
+                    handler.path_args = [_unquoted(text) for text in match.groups()]
+                return handler
+        return None
+
+
+def _route(given: tuple[Any, ...]) -> Route:
+    if not isinstance(given, tuple) or not 2 <= len(given) <= 3:
+        raise ValueError("a route is a tuple: (pattern, handler) or (pattern, handler, kwargs)")
+    pattern, target, *rest = given
+    return Route(_compile(pattern), _handler(target), MappingProxyType(dict(*rest)))
+
+
+def _compile(pattern: str | re.Pattern[str]) -> re.Pattern[str]:
+    if isinstance(pattern, re.Pattern):
+        return pattern
+    try:
+        return re.compile(_PLACEHOLDER.sub(lambda m: f"(?P<{m[1]}>{m[2] or '[^{}/]+'})", pattern))
+    except re.error as exc:
+        raise ValueError(f"the route {pattern!r} is no regular expression: {exc}") from exc
+
+
+def _handler(target: Target) -> type[WebSocketHandler]:
+    if isinstance(target, type) and issubclass(target, WebSocketHandler):
+        return target
+    if isinstance(target, Dialogue):
+        return handler_of(target.run)
+    if isinstance(target, type) or not callable(target):
+        raise TypeError(
+            "a route needs a WebSocketHandler class, a coroutine function of a connection, or a "
+            f"Dialogue, not {target!r}"
+        )
+    return handler_of(target)
+
+
+def _unquoted(text: str | None) -> str | None:
+    return None if text is None else unquote(text)
+
+
+def websocket_handler(
+    target: Target, kwargs: Mapping[str, Any] | None = None, **settings: Any
+) -> Callable[[web.Request], Any]:
+    """Return a handler for a route of an aiohttp application.
+
+    What the route's placeholders match is given to `open` by name.
+
+    Args:
+        target: a handler class, a coroutine function of a connection, or a dialogue.
+        kwargs: for the handler's `initialize`; ``None`` for none.
+        settings: see `WebSocketHandler`.
+
+    Raises:
+        TypeError: the target is of another type.
+    """
+    handler_class = _handler(target)
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        handler = handler_class(settings, request, **(kwargs or {}))
+        handler.path_kwargs = dict(request.match_info)
+        return await handler.run()
+
+    return serve
+
+
+def make_application(
+    routes: Target | Iterable[tuple[Any, ...]], **settings: Any
+) -> web.Application:
+    """Return an aiohttp application, as `tornado.web.Application` is made.
+
+    Run it with `aiohttp.web.run_app`.
+
+    Args:
+        routes: see `Routes`.
+        settings: see `WebSocketHandler`.
+
+    Raises:
+        TypeError: a target is of another type.
+        ValueError: a route cannot be read.
+    """
+    table = Routes(routes)
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        handler = table.find(request, settings)
+        if handler is None:
+            raise web.HTTPNotFound
+        return await handler.run()
+
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", serve)
+    return application
