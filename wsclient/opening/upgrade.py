@@ -28,11 +28,10 @@ from ..errors import (
     RedirectError,
 )
 from ..options.connect import ConnectOptions
-from ..options.connection import CompressionOptions, ConnectionOptions
+from ..options.connection import ConnectionOptions
 from ..options.credentials import BasicCredentials
 from ..options.proxies import SOCKS_SCHEMES, environment_proxy
 from ..options.urls import check_url, shown_url
-from ..protocol.deflate import DeflateOffer
 from ..protocol.handshake import (
     RESERVED_HEADERS,
     Agreement,
@@ -103,7 +102,7 @@ class _Attempt:
         self.deadline = math.inf
         self._history = [connect.url]
         self._secrets = True
-        self._offer = _deflate_offer(options.compression)
+        self._offer = None if options.compression is None else options.compression.offer
         self._cookies: dict[str, str] = dict(connect.cookies)
 
     async def run(self) -> WebSocketClientConnection:
@@ -338,17 +337,6 @@ class _Attempt:
         handler.set_parser(Drain(wire), None)
         callback = self._options.on_message_callback is not None
         return WebSocketClientConnection(wire, opening, loop, callback=callback)
-
-
-def _deflate_offer(compression: CompressionOptions | None) -> DeflateOffer | None:
-    if compression is None:
-        return None
-    return DeflateOffer(
-        server_no_context_takeover=compression.server_no_context_takeover,
-        client_no_context_takeover=compression.client_no_context_takeover,
-        server_max_window_bits=compression.server_max_window_bits,
-        client_max_window_bits=compression.client_max_window_bits,
-    )
 
 
 def _make_connector(

@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final, SupportsFloat, SupportsIndex
 
+from ..protocol.deflate import DeflateOffer
+
 __all__ = [
     "CompressionOptions",
     "ConnectionOptions",
@@ -144,6 +146,16 @@ class CompressionOptions:
         self._check("compression_level", "(-1 is zlib's default)", -1, 9)
         self._check("mem_level", "(1 is the least memory)", 1, 9)
         self._check("threshold", "bytes", 0, _LARGEST)
+
+    @property
+    def offer(self) -> DeflateOffer:
+        """The part of it that the other end must know."""
+        return DeflateOffer(
+            server_no_context_takeover=self.server_no_context_takeover,
+            client_no_context_takeover=self.client_no_context_takeover,
+            server_max_window_bits=self.server_max_window_bits,
+            client_max_window_bits=self.client_max_window_bits,
+        )
 
     def _check(self, name: str, unit: str, least: int, most: int) -> None:
         """Check one number and keep it as a plain `int`."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from .deflate import DeflateParameters
+from .deflate import DeflateOffer, DeflateParameters
 from .handshake import accept_token, header_elements, join_headers, parse_extensions
 
 __all__ = ["Refusal", "UpgradeRequest", "accept_deflate", "accept_headers", "check_request"]
@@ -129,22 +129,14 @@ def _read_offer(parameters: Sequence[tuple[str, str | None]]) -> dict[str, int |
 
 
 def accept_deflate(
-    offers: DeflateOffers,
-    *,
-    server_no_context_takeover: bool = False,
-    client_no_context_takeover: bool = False,
-    server_max_window_bits: int | None = None,
-    client_max_window_bits: int | None = None,
+    offers: DeflateOffers, wanted: DeflateOffer
 ) -> tuple[DeflateParameters, str] | None:
     """Accept the first offer of permessage-deflate.
 
     Args:
         offers: from `check_request`.
-        server_no_context_takeover: compress each message on its own, also unasked.
-        client_no_context_takeover: have the client do so, also unasked.
-        server_max_window_bits: 8..15, the largest window that we shall use; ``None`` for 15.
-        client_max_window_bits: 8..15, the largest window that the client may use, where it lets
-            us say; ``None`` leaves it to the client.
+        wanted: what this server wants: ``*_no_context_takeover`` also unasked, and
+            ``client_max_window_bits`` where the client lets us say.
 
     Returns:
         what is agreed, and the value of Sec-WebSocket-Extensions that says so; ``None`` when
@@ -155,22 +147,19 @@ def accept_deflate(
     offer = offers[0]
     parts = [_DEFLATE]
     flags = {}
-    for name, wanted in (
-        ("server_no_context_takeover", server_no_context_takeover),
-        ("client_no_context_takeover", client_no_context_takeover),
-    ):
-        flags[name] = wanted or name in offer
+    for name in ("server_no_context_takeover", "client_no_context_takeover"):
+        flags[name] = name in offer or getattr(wanted, name)
         if flags[name]:
             parts.append(name)
     server_bits = min(
         offer.get("server_max_window_bits") or _MAX_WINDOW_BITS,
-        server_max_window_bits or _MAX_WINDOW_BITS,
+        wanted.server_max_window_bits or _MAX_WINDOW_BITS,
     )
     if "server_max_window_bits" in offer or server_bits < _MAX_WINDOW_BITS:
         parts.append(f"server_max_window_bits={server_bits}")
     client_bits = offer.get("client_max_window_bits") or _MAX_WINDOW_BITS
     if "client_max_window_bits" in offer:
-        client_bits = min(client_bits, client_max_window_bits or _MAX_WINDOW_BITS)
+        client_bits = min(client_bits, wanted.client_max_window_bits or _MAX_WINDOW_BITS)
         if client_bits < _MAX_WINDOW_BITS:
             parts.append(f"client_max_window_bits={client_bits}")
     parameters = DeflateParameters(

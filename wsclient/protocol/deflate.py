@@ -57,15 +57,15 @@ _STREAM_CHUNK: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class DeflateOffer:
-    """What we ask the server for (RFC 7692, section 7.1).
+    """What one end wants of compression; what a client offers (RFC 7692, section 7.1).
 
     Args:
-        server_no_context_takeover: ask the server to compress each message on its own.
-        client_no_context_takeover: say that we shall compress each message on its own.
+        server_no_context_takeover: the server shall compress each message on its own.
+        client_no_context_takeover: the client shall do so.
         server_max_window_bits: 8..15, the largest window that the server may use; ``None``
             does not ask for a limit.
-        client_max_window_bits: 8..15, the largest window that we shall use; ``None`` leaves
-            it to the server, 15 if it does not care.
+        client_max_window_bits: 8..15, the largest window that the client shall use; ``None``
+            leaves it to the other end, 15 if that does not care.
 
     Raises:
         ValueError: the bits are not within 8..15.

@@ -10,15 +10,14 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from ..connection import Opening
-from ..options.connection import CompressionOptions, ConnectionOptions
+from ..options.connection import ConnectionOptions
 from ..protocol.accepting import UpgradeRequest, accept_deflate, accept_headers
-from ..protocol.deflate import DeflateParameters
 from ..tls.info import TLSInfo
 from ..wire.drain import Drain
 from .connection import TappedWire, WebSocketServerConnection
 from .recorder import FrameRecorder
 
-__all__ = ["accept", "agree_on_deflate"]
+__all__ = ["accept"]
 
 
 async def accept(
@@ -48,7 +47,10 @@ async def accept(
     Raises:
         ConnectionResetError: the client has gone meanwhile.
     """
-    deflate, extensions = agree_on_deflate(upgrade, options.compression)
+    agreed = None
+    if options.compression is not None:
+        agreed = accept_deflate(upgrade.deflate_offers, options.compression.offer)
+    deflate, extensions = agreed or (None, "")
     answer = CIMultiDict(headers)
     answer.extend(accept_headers(upgrade, subprotocol=subprotocol, extensions=extensions))
     response = web.StreamResponse(status=101, headers=answer)
@@ -84,22 +86,6 @@ async def accept(
     wire.start(transport)
     protocol.set_parser(Drain(wire))  # type: ignore[arg-type]  # it feeds bytes and asks no more
     return WebSocketServerConnection(wire, opening, loop), response
-
-
-def agree_on_deflate(
-    upgrade: UpgradeRequest, compression: CompressionOptions | None
-) -> tuple[DeflateParameters | None, str]:
-    """Return the agreed compression, and the value of Sec-WebSocket-Extensions for the answer."""
-    agreed = None
-    if compression is not None:
-        agreed = accept_deflate(
-            upgrade.deflate_offers,
-            server_no_context_takeover=compression.server_no_context_takeover,
-            client_no_context_takeover=compression.client_no_context_takeover,
-            server_max_window_bits=compression.server_max_window_bits,
-            client_max_window_bits=compression.client_max_window_bits,
-        )
-    return agreed or (None, "")
 
 
 def _websocket_url(request: web.BaseRequest) -> URL:
