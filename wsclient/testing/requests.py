@@ -146,7 +146,8 @@ class RequestHandler:
 
     @property
     def answer(self) -> web.Response:
-        """The finished answer, for aiohttp."""
+        """The finished answer, for aiohttp; it is plain text unless its headers say otherwise."""
+        self._headers.setdefault("Content-Type", "text/plain; charset=utf-8")
         return web.Response(
             status=self._status, reason=self._reason, headers=self._headers, body=self._body
         )
