@@ -14,11 +14,11 @@ import tornado.httpclient
 from tornado.httputil import HTTPHeaders
 from yarl import URL
 
-from support.certificates import make_certificates
 from wsclient.errors import InvalidURLError, TLSConfigurationError
 from wsclient.options.connect import ConnectOptions
 from wsclient.options.credentials import BasicCredentials
 from wsclient.options.request import HTTPRequest, request_values
+from wsclient.testing.certificates import CertificateAuthority
 from wsclient.tls import TLSConfig
 
 KINDS = pytest.mark.parametrize("kind", [HTTPRequest, tornado.httpclient.HTTPRequest])
@@ -129,7 +129,7 @@ def test_certificates_are_not_verified(kind: Any, fields: dict[str, Any]) -> Non
 
 @KINDS
 def test_a_client_certificate_without_verification(kind: Any, tmp_path: Path) -> None:
-    made = make_certificates(tmp_path)
+    made = CertificateAuthority().client_certificate().write(tmp_path)
     fields = {"client_cert": str(made.cert_file), "client_key": str(made.key_file)}
     values = request_values(kind(URL_TEXT, validate_cert=False, **fields))
     assert values["ssl"].post_handshake_auth

@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from support.certificates import Certificates, make_certificates
 from wsclient.errors import ConnectError, TLSConfigurationError
+from wsclient.testing.certificates import CertificateAuthority, CertificateFiles
 from wsclient.tls import TLSConfig
 
 PEM_KEY = "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----\n"
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+def files(tmp_path_factory: pytest.TempPathFactory) -> CertificateFiles:
     """Make certificates once for all tests here."""
-    return make_certificates(tmp_path_factory.mktemp("tls"))
+    return CertificateAuthority().server_certificate().write(tmp_path_factory.mktemp("tls"))
 
 
 def test_defaults() -> None:
@@ -48,7 +48,7 @@ def test_forms_of_a_client_certificate(cert: Any, kept: Any) -> None:
     assert hash(dataclasses.replace(config)) == hash(config)
 
 
-def test_cadata_is_kept_as_pem_or_der(files: Certificates) -> None:
+def test_cadata_is_kept_as_pem_or_der(files: CertificateFiles) -> None:
     pem = files.ca_file.read_text()
     der = ssl.PEM_cert_to_DER_cert(pem)
     plain = TLSConfig(cadata=pem)
@@ -110,7 +110,7 @@ def test_bad_values(values: dict[str, Any], error: type[Exception], says: str) -
         assert isinstance(caught.value, ConnectError)
 
 
-def test_repr_shows_no_secret(files: Certificates) -> None:
+def test_repr_shows_no_secret(files: CertificateFiles) -> None:
     pem = files.ca_file.read_text()
     for password in ("hunter2", b"hunter2"):
         shown = repr(TLSConfig(cert=("c.pem", "k.pem", password), cadata=pem))

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from support.certificates import Certificates, make_certificates
 from wsclient.errors import TLSConfigurationError
+from wsclient.testing.certificates import CertificateAuthority, CertificateFiles
 from wsclient.tls import TLSConfig, build_context, context, unverified_context
 
 PASSWORD = "correct horse"
@@ -36,12 +36,24 @@ def _empty_cache(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> Certificates:
+def files(tmp_path: Path) -> CertificateFiles:
     """Make an authority and a certificate."""
-    return make_certificates(tmp_path)
+    return make_files(tmp_path)
 
 
-def encrypted(files: Certificates) -> Path:
+def make_files(directory: Path) -> CertificateFiles:
+    """Write a server's certificate of a new authority."""
+    return CertificateAuthority().server_certificate().write(directory, "server")
+
+
+def server_context(files: CertificateFiles) -> ssl.SSLContext:
+    """Make a server that shows the certificate in the files."""
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.load_cert_chain(files.cert_file, files.key_file)
+    return made
+
+
+def encrypted(files: CertificateFiles) -> Path:
     """Write the private key again, encrypted."""
     key = load_pem_private_key(files.key_file.read_bytes(), None)
     path = files.key_file.with_name("encrypted.pem")
@@ -95,7 +107,7 @@ async def test_the_default_trusts_certifi_and_verifies() -> None:
     assert await build_context(TLSConfig()) is made
 
 
-async def test_a_private_authority_replaces_certifi(files: Certificates) -> None:
+async def test_a_private_authority_replaces_certifi(files: CertificateFiles) -> None:
     for config in (
         TLSConfig(cafile=files.ca_file),
         TLSConfig(cadata=files.ca_file.read_text()),
@@ -103,24 +115,24 @@ async def test_a_private_authority_replaces_certifi(files: Certificates) -> None
     ):
         made = await build_context(config)
         assert made.cert_store_stats()["x509_ca"] == 1
-        near = handshake(made, files.server_context(), "localhost")
+        near = handshake(made, server_context(files), "localhost")
         assert near.version() == "TLSv1.3"
         with pytest.raises(ssl.SSLCertVerificationError):
-            handshake(made, files.server_context(), "other.example")
+            handshake(made, server_context(files), "other.example")
     with pytest.raises(ssl.SSLCertVerificationError):
-        handshake(await build_context(None), files.server_context(), "localhost")
+        handshake(await build_context(None), server_context(files), "localhost")
 
 
-async def test_a_directory_of_roots(files: Certificates, tmp_path: Path) -> None:
+async def test_a_directory_of_roots(files: CertificateFiles, tmp_path: Path) -> None:
     directory = tmp_path / "roots"
     directory.mkdir()
     made = await build_context(TLSConfig(capath=directory))
     with pytest.raises(ssl.SSLCertVerificationError):
-        handshake(made, files.server_context(), "localhost")
+        handshake(made, server_context(files), "localhost")
     name = name_hash(files.ca_file)
     shutil.copy(files.ca_file, directory / f"{name}.0")
     made = await build_context(TLSConfig(capath=directory))
-    handshake(made, files.server_context(), "localhost")
+    handshake(made, server_context(files), "localhost")
 
 
 def name_hash(certificate: Path) -> str:
@@ -137,7 +149,7 @@ def name_hash(certificate: Path) -> str:
     return result.stdout.strip()
 
 
-async def test_choices_reach_the_context(files: Certificates) -> None:
+async def test_choices_reach_the_context(files: CertificateFiles) -> None:
     made = await build_context(
         TLSConfig(
             cafile=files.ca_file,
@@ -148,11 +160,11 @@ async def test_choices_reach_the_context(files: Certificates) -> None:
     assert made.minimum_version is ssl.TLSVersion.TLSv1_3
     assert not made.check_hostname
     assert made.verify_mode is ssl.CERT_REQUIRED
-    handshake(made, files.server_context(), "other.example")
+    handshake(made, server_context(files), "other.example")
 
 
-async def test_http_1_1_is_asked_for(files: Certificates) -> None:
-    server = files.server_context()
+async def test_http_1_1_is_asked_for(files: CertificateFiles) -> None:
+    server = server_context(files)
     server.set_alpn_protocols(["h2", "http/1.1"])
     made = await build_context(TLSConfig(cafile=files.ca_file))
     assert handshake(made, server, "localhost").selected_alpn_protocol() == "http/1.1"
@@ -160,15 +172,15 @@ async def test_http_1_1_is_asked_for(files: Certificates) -> None:
     assert near.selected_alpn_protocol() == "http/1.1"
 
 
-def test_an_unverified_context_accepts_anybody(files: Certificates) -> None:
+def test_an_unverified_context_accepts_anybody(files: CertificateFiles) -> None:
     made = unverified_context()
     assert made.verify_mode is ssl.CERT_NONE
-    handshake(made, files.server_context(), "other.example")
+    handshake(made, server_context(files), "other.example")
     assert unverified_context() is not made
 
 
 @pytest.mark.parametrize("form", ["pair", "one-file", "encrypted", "encrypted-bytes"])
-async def test_the_client_certificate_is_presented(files: Certificates, form: str) -> None:
+async def test_the_client_certificate_is_presented(files: CertificateFiles, form: str) -> None:
     together = files.cert_file.with_name("together.pem")
     together.write_bytes(files.key_file.read_bytes() + files.cert_file.read_bytes())
     certs: dict[str, Any] = {
@@ -182,9 +194,9 @@ async def test_the_client_certificate_is_presented(files: Certificates, form: st
     assert presented(made, files) == files.cert_file.read_text()
 
 
-def presented(client: ssl.SSLContext, files: Certificates) -> str | None:
+def presented(client: ssl.SSLContext, files: CertificateFiles) -> str | None:
     """Return what the client shows to a server that asks for a certificate, as PEM."""
-    server = files.server_context()
+    server = server_context(files)
     # Any certificate will do: it is the client's choice that is looked at.
     server.verify_mode = ssl.CERT_OPTIONAL
     server.load_verify_locations(files.ca_file)
@@ -207,88 +219,88 @@ def presented(client: ssl.SSLContext, files: Certificates) -> str | None:
     return ssl.DER_cert_to_PEM_cert(shown[0]) if shown and shown[0] else None
 
 
-def _missing(files: Certificates) -> dict[str, Any]:
+def _missing(files: CertificateFiles) -> dict[str, Any]:
     return {"cert": (files.cert_file, files.key_file.with_name("missing.pem"))}
 
 
-def _missing_cert(files: Certificates) -> dict[str, Any]:
+def _missing_cert(files: CertificateFiles) -> dict[str, Any]:
     return {"cert": (files.cert_file.with_name("missing.pem"), files.key_file)}
 
 
-def _no_password(files: Certificates) -> dict[str, Any]:
+def _no_password(files: CertificateFiles) -> dict[str, Any]:
     return {"cert": (files.cert_file, encrypted(files))}
 
 
-def _wrong_password(files: Certificates) -> dict[str, Any]:
+def _wrong_password(files: CertificateFiles) -> dict[str, Any]:
     return {"cert": (files.cert_file, encrypted(files), "wrong horse")}
 
 
-def _other_key(files: Certificates) -> dict[str, Any]:
+def _other_key(files: CertificateFiles) -> dict[str, Any]:
     key = ec.generate_private_key(ec.SECP256R1())
     return {"cert": (files.cert_file, key_file(files.ca_file.with_name("other.pem"), key))}
 
 
-def _other_kind_of_key(files: Certificates) -> dict[str, Any]:
+def _other_kind_of_key(files: CertificateFiles) -> dict[str, Any]:
     key = rsa.generate_private_key(65537, 2048)
     return {"cert": (files.cert_file, key_file(files.ca_file.with_name("rsa.pem"), key))}
 
 
-def _swapped(files: Certificates) -> dict[str, Any]:
+def _swapped(files: CertificateFiles) -> dict[str, Any]:
     return {"cert": (files.key_file, files.cert_file)}
 
 
-def _no_key(files: Certificates) -> dict[str, Any]:
+def _no_key(files: CertificateFiles) -> dict[str, Any]:
     return {"cert": files.cert_file}
 
 
-def _empty(files: Certificates) -> dict[str, Any]:
+def _empty(files: CertificateFiles) -> dict[str, Any]:
     path = files.ca_file.with_name("empty.pem")
     path.touch()
     return {"cert": (path, files.key_file)}
 
 
-def _der(files: Certificates) -> dict[str, Any]:
+def _der(files: CertificateFiles) -> dict[str, Any]:
     path = files.ca_file.with_name("cert.der")
     made = x509.load_pem_x509_certificate(files.cert_file.read_bytes())
     path.write_bytes(made.public_bytes(serialization.Encoding.DER))
     return {"cert": (path, files.key_file)}
 
 
-def _damaged(files: Certificates) -> dict[str, Any]:
+def _damaged(files: CertificateFiles) -> dict[str, Any]:
     path = files.ca_file.with_name("damaged.pem")
     path.write_text(files.cert_file.read_text()[:200])
     return {"cert": (path, files.key_file)}
 
 
-def _directory(files: Certificates) -> dict[str, Any]:
+def _directory(files: CertificateFiles) -> dict[str, Any]:
     return {"cert": (files.cert_file.parent, files.key_file)}
 
 
-def _ca_missing(files: Certificates) -> dict[str, Any]:
+def _ca_missing(files: CertificateFiles) -> dict[str, Any]:
     return {"cafile": files.ca_file.with_name("missing.pem")}
 
 
-def _ca_key(files: Certificates) -> dict[str, Any]:
+def _ca_key(files: CertificateFiles) -> dict[str, Any]:
     return {"cafile": files.key_file}
 
 
-def _ca_damaged(files: Certificates) -> dict[str, Any]:
+def _ca_damaged(files: CertificateFiles) -> dict[str, Any]:
     return {"cafile": _damaged(files)["cert"][0]}
 
 
-def _ca_directory(files: Certificates) -> dict[str, Any]:
+def _ca_directory(files: CertificateFiles) -> dict[str, Any]:
     return {"cafile": files.ca_file.parent}
 
 
-def _capath_missing(files: Certificates) -> dict[str, Any]:
+def _capath_missing(files: CertificateFiles) -> dict[str, Any]:
     return {"capath": files.ca_file.with_name("missing")}
 
 
-def _capath_file(files: Certificates) -> dict[str, Any]:
+def _capath_file(files: CertificateFiles) -> dict[str, Any]:
     return {"capath": files.ca_file}
 
 
-def _cadata(files: Certificates) -> dict[str, Any]:
+def _cadata(files: CertificateFiles) -> dict[str, Any]:
     return {"cadata": b"0\x82nonsense"}
 
 
@@ -301,14 +313,14 @@ def _cadata(files: Certificates) -> dict[str, Any]:
         pytest.param(_wrong_password, "password .*encrypted.pem is wrong", id="wrong-password"),
         pytest.param(_other_key, "other.pem does not belong to .*server.pem", id="other-key"),
         pytest.param(_other_kind_of_key, "rsa.pem does not belong", id="other-kind-of-key"),
-        pytest.param(_swapped, "key.pem holds no certificate", id="swapped"),
+        pytest.param(_swapped, "server.key holds no certificate", id="swapped"),
         pytest.param(_no_key, "server.pem holds no private key", id="key-missing"),
         pytest.param(_empty, "empty.pem is empty", id="empty"),
         pytest.param(_der, "cert.der is in DER .* openssl", id="der"),
         pytest.param(_damaged, "damaged.pem .* damaged", id="damaged"),
         pytest.param(_directory, "cannot be read: Is a directory", id="directory"),
         pytest.param(_ca_missing, "roots .*missing.pem cannot be read", id="ca-missing"),
-        pytest.param(_ca_key, "key.pem holds no certificate", id="ca-key"),
+        pytest.param(_ca_key, "server.key holds no certificate", id="ca-key"),
         pytest.param(_ca_damaged, "damaged.pem is damaged", id="ca-damaged"),
         pytest.param(_ca_directory, "cannot be read: Is a directory", id="ca-directory"),
         pytest.param(_capath_missing, "roots .*missing cannot be read", id="capath-missing"),
@@ -316,7 +328,7 @@ def _cadata(files: Certificates) -> dict[str, Any]:
         pytest.param(_cadata, "no usable certificates", id="cadata"),
     ],
 )
-async def test_faults_are_explained(files: Certificates, values: Any, says: str) -> None:
+async def test_faults_are_explained(files: CertificateFiles, values: Any, says: str) -> None:
     with pytest.raises(TLSConfigurationError, match=says) as caught:
         await build_context(TLSConfig(**values(files)))
     assert caught.value.phase == "tls"
@@ -325,7 +337,7 @@ async def test_faults_are_explained(files: Certificates, values: Any, says: str)
         assert caught.value.__cause__ is not None
 
 
-def test_no_password_is_asked_for_on_a_terminal(files: Certificates) -> None:
+def test_no_password_is_asked_for_on_a_terminal(files: CertificateFiles) -> None:
     """OpenSSL would ask on the terminal of the process; it has one here."""
     pty = pytest.importorskip("pty")
     program = (
@@ -354,11 +366,11 @@ def test_no_password_is_asked_for_on_a_terminal(files: Certificates) -> None:
         os.close(far)
 
 
-async def test_a_changed_file_gives_a_new_context(files: Certificates, tmp_path: Path) -> None:
+async def test_a_changed_file_gives_a_new_context(files: CertificateFiles, tmp_path: Path) -> None:
     config = TLSConfig(cert=(files.cert_file, files.key_file), cafile=files.ca_file)
     first = await build_context(config)
     assert await build_context(config) is first
-    next_ = make_certificates(make_directory(tmp_path / "next"))
+    next_ = make_files(make_directory(tmp_path / "next"))
     for name in ("cert_file", "key_file", "ca_file"):
         os.replace(getattr(next_, name), getattr(files, name))
     second = await build_context(config)
@@ -374,7 +386,7 @@ def make_directory(path: Path) -> Path:
     return path
 
 
-async def test_a_fault_is_not_remembered(files: Certificates) -> None:
+async def test_a_fault_is_not_remembered(files: CertificateFiles) -> None:
     config = TLSConfig(cert=(files.cert_file, files.key_file))
     good = files.key_file.read_bytes()
     files.key_file.write_text("nonsense")
@@ -388,7 +400,7 @@ async def test_a_fault_is_not_remembered(files: Certificates) -> None:
         await build_context(config)
 
 
-async def test_the_server_name_makes_no_other_context(files: Certificates) -> None:
+async def test_the_server_name_makes_no_other_context(files: CertificateFiles) -> None:
     first = await build_context(TLSConfig(cafile=files.ca_file))
     named = TLSConfig(cafile=files.ca_file, server_hostname="example.com")
     assert await build_context(named) is first
@@ -397,7 +409,7 @@ async def test_the_server_name_makes_no_other_context(files: Certificates) -> No
 
 
 async def test_concurrent_calls_build_once(
-    files: Certificates, monkeypatch: pytest.MonkeyPatch
+    files: CertificateFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built = count_builds(monkeypatch)
     config = TLSConfig(cafile=files.ca_file)
@@ -421,7 +433,7 @@ def count_builds(monkeypatch: pytest.MonkeyPatch) -> list[TLSConfig]:
 
 
 def test_loops_in_several_threads_share_contexts(
-    files: Certificates, monkeypatch: pytest.MonkeyPatch
+    files: CertificateFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built = count_builds(monkeypatch)
     config = TLSConfig(cafile=files.ca_file)
@@ -442,7 +454,7 @@ def test_loops_in_several_threads_share_contexts(
 
 
 async def test_a_cancelled_call_harms_nobody(
-    files: Certificates, monkeypatch: pytest.MonkeyPatch
+    files: CertificateFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entered, go = threading.Event(), threading.Event()
     build = context._build
@@ -465,7 +477,7 @@ async def test_a_cancelled_call_harms_nobody(
     assert (await second).verify_mode is ssl.CERT_REQUIRED
 
 
-async def test_the_cache_is_bounded(tmp_path: Path, files: Certificates) -> None:
+async def test_the_cache_is_bounded(tmp_path: Path, files: CertificateFiles) -> None:
     for number in range(context._CACHE_SIZE + 5):
         path = tmp_path / f"ca{number}.pem"
         shutil.copy(files.ca_file, path)
@@ -474,11 +486,11 @@ async def test_the_cache_is_bounded(tmp_path: Path, files: Certificates) -> None
 
 
 def test_keys_are_logged_when_the_environment_asks(
-    files: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    files: CertificateFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = tmp_path / "keys.log"
     monkeypatch.setenv("SSLKEYLOGFILE", str(log))
-    handshake(unverified_context(), files.server_context(), "localhost")
+    handshake(unverified_context(), server_context(files), "localhost")
     assert "SECRET" in log.read_text()
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "missing" / "keys.log"))
     with pytest.raises(TLSConfigurationError, match="SSLKEYLOGFILE"):

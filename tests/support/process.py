@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlencode
 
-from support.certificates import Certificates
+from wsclient.testing.certificates import CertificateFiles
 
 __all__ = ["PEERS", "PeerProcess", "PeerUnavailableError", "Peers"]
 
@@ -151,12 +151,12 @@ class PeerProcess:
 class Peers:
     """All peers of a test session; each is started when first asked for."""
 
-    def __init__(self, certificates: Certificates) -> None:
+    def __init__(self, files: CertificateFiles) -> None:
         self._options = [
             "--cert-file",
-            str(certificates.cert_file),
+            str(files.cert_file),
             "--key-file",
-            str(certificates.key_file),
+            str(files.key_file),
         ]
         self._running: dict[str, PeerProcess] = {}
 
