@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import Context
 from typing import Any, TypeVarTuple, cast
 
@@ -13,13 +13,25 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from support.virtual_clock import VirtualClockLoop, run_virtual
+from support.running import run_checked
 from wsclient.keepalive import Keepalive, PingRegister
+from wsclient.testing import VirtualClockLoop
 
 Ts = TypeVarTuple("Ts")
 
 SLACK = 0.05
 """Seconds by which the end may come later than promised."""
+
+
+def run_on_virtual_clock(main: Callable[[VirtualClockLoop], Awaitable[None]]) -> None:
+    """Run `main` on a loop with a virtual clock, and check that it leaves nothing behind."""
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualClockLoop)
+        await main(loop)
+
+    run_checked(run, VirtualClockLoop, timeout=math.inf)
 
 
 class FakePeer:
@@ -96,7 +108,7 @@ def test_a_peer_silent_from_the_start_is_found(interval: float, timeout: float) 
         assert not stalled
         assert peer.keepalive.longest_stall == 0
 
-    run_virtual(main)
+    run_on_virtual_clock(main)
 
 
 @TIMES
@@ -118,7 +130,7 @@ def test_a_peer_that_falls_silent_is_found(interval: float, timeout: float, answ
         assert timeout <= silence <= interval + timeout + SLACK
         assert not stalled
 
-    run_virtual(main)
+    run_on_virtual_clock(main)
 
 
 @TIMES
@@ -133,7 +145,7 @@ def test_a_peer_that_answers_lives(interval: float, timeout: float) -> None:
         assert peer.pings == pytest.approx([interval * n for n in range(1, 51)])
         peer.keepalive.stop()
 
-    run_virtual(main)
+    run_on_virtual_clock(main)
 
 
 def test_any_sign_of_life_will_do() -> None:
@@ -147,7 +159,7 @@ def test_any_sign_of_life_will_do() -> None:
         assert peer.ends == []
         peer.keepalive.stop()
 
-    run_virtual(main)
+    run_on_virtual_clock(main)
 
 
 def test_the_last_moment_is_early_enough() -> None:
@@ -160,14 +172,17 @@ def test_the_last_moment_is_early_enough() -> None:
         await asyncio.sleep(10)
         assert [round(end) for end, _ in peer.ends] == [25]
 
-    run_virtual(main)
+    run_on_virtual_clock(main)
 
 
 class CoarseLoop(VirtualClockLoop):
     """A loop that counts milliseconds as uvloop does: a timer due by now is no timer at all."""
 
     def time(self) -> float:
-        return math.floor(super().time() * 1000) / 1000
+        return self.milliseconds() / 1000
+
+    def milliseconds(self) -> int:
+        return math.floor(super().time() * 1000 + 1e-6)  # a product may be a little too small
 
     def call_at(
         self,
@@ -178,10 +193,11 @@ class CoarseLoop(VirtualClockLoop):
     ) -> asyncio.TimerHandle:
         delay = round((when - self.time()) * 1000)
         if delay <= 0:
-            self.stall(0.0001)  # a turn of the loop takes some time, too
+            self.clock.stall(0.0001)  # a turn of the loop takes some time, too
             handle = self.call_soon(callback, *args, context=context)
             return cast(asyncio.TimerHandle, handle)  # so says uvloop, too
-        return super().call_at(self.time() + delay / 1000, callback, *args, context=context)
+        when = (self.milliseconds() + delay) / 1000
+        return super().call_at(when, callback, *args, context=context)
 
 
 QUARTERS = st.integers(1, 40).map(lambda n: n / 4)
@@ -248,7 +264,7 @@ def test_no_deadline_runs_while_reading_is_paused(
         assert timeout <= end - resumed <= interval + timeout + SLACK
         assert not stalled
 
-    run_virtual(main)
+    run_on_virtual_clock(main)
 
 
 def test_short_pauses_do_not_blame_a_peer_that_floods() -> None:
@@ -264,7 +280,7 @@ def test_short_pauses_do_not_blame_a_peer_that_floods() -> None:
         assert peer.ends == []
         peer.keepalive.stop()
 
-    run_virtual(main)
+    run_on_virtual_clock(main)
 
 
 # --- stalls ---------------------------------------------------------------------------------
@@ -274,7 +290,7 @@ def test_a_stall_extends_the_deadline() -> None:
     async def main(loop: VirtualClockLoop) -> None:
         peer = FakePeer(loop, interval=100, timeout=5)
         peer.keepalive.start()
-        loop.call_at(104, loop.stall, 3)
+        loop.call_at(104, loop.clock.stall, 3)
         await asyncio.sleep(120)
         # The deadline of 105 came at 107, and the peer got all of its time again.
         [(end, stalled)] = peer.ends
@@ -282,20 +298,20 @@ def test_a_stall_extends_the_deadline() -> None:
         assert not stalled
         assert peer.keepalive.longest_stall == pytest.approx(2)
 
-    run_virtual(main)
+    run_on_virtual_clock(main)
 
 
 def test_an_answer_after_a_stall_is_early_enough() -> None:
     async def main(loop: VirtualClockLoop) -> None:
         peer = FakePeer(loop, interval=100, timeout=5)
         peer.keepalive.start()
-        loop.call_at(104, loop.stall, 3)
+        loop.call_at(104, loop.clock.stall, 3)
         loop.call_at(111, peer.live)
         await asyncio.sleep(150)
         assert peer.ends == []
         peer.keepalive.stop()
 
-    run_virtual(main)
+    run_on_virtual_clock(main)
 
 
 def test_what_lies_unread_at_the_deadline_counts() -> None:
@@ -306,7 +322,7 @@ def test_what_lies_unread_at_the_deadline_counts() -> None:
         peer.keepalive.start()
 
         def stall() -> None:
-            loop.stall(0.15)  # too little to be noticed as a stall: 0.05 after the deadline
+            loop.clock.stall(0.15)  # too little to be noticed as a stall: 0.05 after the deadline
             loop.call_soon(loop.call_soon, peer.live)
 
         loop.call_at(104.9, stall)
@@ -314,7 +330,7 @@ def test_what_lies_unread_at_the_deadline_counts() -> None:
         assert peer.ends == []
         peer.keepalive.stop()
 
-    run_virtual(main)
+    run_on_virtual_clock(main)
 
 
 @pytest.mark.parametrize(
@@ -326,7 +342,7 @@ def test_three_extensions_at_most(stalls: int, stalled: bool) -> None:
         peer.keepalive.start()
         due = 105.0
         for number in range(stalls):
-            loop.call_at(due - 0.001, loop.stall, 1)
+            loop.call_at(due - 0.001, loop.clock.stall, 1)
             due += 0.999 + (5 if number < 3 else 0)
         await asyncio.sleep(195)
         [(end, blamed_on_us)] = peer.ends
@@ -334,7 +350,7 @@ def test_three_extensions_at_most(stalls: int, stalled: bool) -> None:
         assert blamed_on_us is stalled
         assert (peer.keepalive.longest_stall > 0.9) is (stalls > 0)
 
-    run_virtual(main)
+    run_on_virtual_clock(main)
 
 
 def test_a_loop_that_always_stalls_ends_too() -> None:
@@ -343,7 +359,7 @@ def test_a_loop_that_always_stalls_ends_too() -> None:
         peer.keepalive.start()
 
         def stall() -> None:
-            loop.stall(20)
+            loop.clock.stall(20)
             timers.append(loop.call_later(0.5, stall))
 
         timers = [loop.call_later(0.5, stall)]
@@ -352,7 +368,7 @@ def test_a_loop_that_always_stalls_ends_too() -> None:
         assert [stalled for _, stalled in peer.ends] == [True]
         assert peer.keepalive.longest_stall > 10
 
-    run_virtual(main)
+    run_on_virtual_clock(main)
 
 
 def test_a_sign_of_life_gives_all_extensions_back() -> None:
@@ -361,28 +377,28 @@ def test_a_sign_of_life_gives_all_extensions_back() -> None:
         peer.keepalive.start()
         for start in (105.0, 205.0):
             # Two stalls at the deadline, and then life.
-            loop.call_at(start - 0.001, loop.stall, 1)
-            loop.call_at(start + 5.998, loop.stall, 1)
+            loop.call_at(start - 0.001, loop.clock.stall, 1)
+            loop.call_at(start + 5.998, loop.clock.stall, 1)
             loop.call_at(start + 8, peer.live)
         await asyncio.sleep(400)
         [(end, stalled)] = peer.ends
         assert 305 <= end < 307 + SLACK
         assert not stalled
 
-    run_virtual(main)
+    run_on_virtual_clock(main)
 
 
 def test_a_late_tick_is_noticed() -> None:
     async def main(loop: VirtualClockLoop) -> None:
         peer = FakePeer(loop, interval=10, timeout=5, answers_until=1e9)
         peer.keepalive.start()
-        loop.call_at(9, loop.stall, 4)
+        loop.call_at(9, loop.clock.stall, 4)
         await asyncio.sleep(15)
         assert peer.keepalive.longest_stall == pytest.approx(3)
         assert peer.pings == [13]
         peer.keepalive.stop()
 
-    run_virtual(main)
+    run_on_virtual_clock(main)
 
 
 # --- stopping -------------------------------------------------------------------------------
@@ -408,17 +424,17 @@ def test_stop_leaves_no_timer(after: float, stop: Callable[[FakePeer], None]) ->
     async def main(loop: VirtualClockLoop) -> None:
         peer = FakePeer(loop, interval=10, timeout=5)
         await asyncio.sleep(0)
-        before = loop.pending_timers()
+        before = loop.clock.pending_timers()
         peer.keepalive.start()
         await asyncio.sleep(after)
         stop(peer)
-        assert loop.pending_timers() == before
+        assert loop.clock.pending_timers() == before
         pings = list(peer.pings)
         await asyncio.sleep(100)
         assert peer.pings == pings
         assert peer.ends == []
 
-    run_virtual(main)
+    run_on_virtual_clock(main)
 
 
 def test_a_ping_that_finds_the_connection_dead() -> None:
@@ -428,14 +444,14 @@ def test_a_ping_that_finds_the_connection_dead() -> None:
                 self.keepalive.stop()
 
         peer = DeadPeer(loop, interval=10, timeout=5)
-        before = loop.pending_timers()
+        before = loop.clock.pending_timers()
         peer.keepalive.start()
         await asyncio.sleep(12)
-        assert loop.pending_timers() == before
+        assert loop.clock.pending_timers() == before
         await asyncio.sleep(100)
         assert peer.ends == []
 
-    run_virtual(main)
+    run_on_virtual_clock(main)
 
 
 def test_a_timeout_of_zero_never_gives_up() -> None:
@@ -447,7 +463,7 @@ def test_a_timeout_of_zero_never_gives_up() -> None:
         assert peer.ends == []
         peer.keepalive.stop()
 
-    run_virtual(main)
+    run_on_virtual_clock(main)
 
 
 # --- PingRegister ---------------------------------------------------------------------------
