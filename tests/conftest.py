@@ -8,14 +8,13 @@ import gc
 import inspect
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from support.certificates import Certificates, make_certificates
 from support.process import PEERS, PeerProcess, Peers, PeerUnavailableError
 from support.running import LoopFactory, run_checked
+from wsclient.testing.certificates import CertificateAuthority, IssuedCertificate
 
 TEST_TIMEOUT = 30.0
 """Seconds that one async test may take."""
@@ -87,15 +86,17 @@ def _warm(factory: LoopFactory) -> None:
 
 
 @pytest.fixture(scope="session")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """A throwaway authority and a server certificate for localhost and 127.0.0.1."""
-    return make_certificates(Path(tmp_path_factory.mktemp("certificates")))
+def certificates() -> IssuedCertificate:
+    """A server's certificate for localhost, 127.0.0.1 and ::1, of an authority of its own."""
+    return CertificateAuthority().server_certificate()
 
 
 @pytest.fixture(scope="session")
-def peers(certificates: Certificates) -> Iterator[Peers]:
+def peers(
+    certificates: IssuedCertificate, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Peers]:
     """All peers; each is started when first asked for."""
-    running = Peers(certificates)
+    running = Peers(certificates.write(tmp_path_factory.mktemp("certificates")))
     yield running
     running.stop()
 

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from support.wire import BINARY, CLOSE, PING, PONG, Frame, Wire, build_frame, raw_server
 from wsclient import (
     CloseInfo,
     ConnectError,
@@ -19,6 +18,9 @@ from wsclient import (
     WebSocketError,
     websocket_connect,
 )
+from wsclient.protocol.opcodes import Opcode
+from wsclient.testing.frames import Frame, encode_frame
+from wsclient.testing.raw import RawConnection, RawServer
 
 __all__ = [
     "WAIT",
@@ -42,46 +44,48 @@ WAIT = 3.0
 """Seconds after which an event that should have happened will not happen any more."""
 
 
-async def echo(wire: Wire) -> None:
+async def echo(wire: RawConnection) -> None:
     """Accept, send every message and Close frame back, and answer pings."""
     await wire.accept()
     await echo_frames(wire)
 
 
-async def echo_frames(wire: Wire) -> None:
+async def echo_frames(wire: RawConnection) -> None:
     """Send every message and Close frame back, and answer pings."""
     while True:
         frame = await wire.read_frame()
-        await wire.send_frame(PONG if frame.opcode == PING else frame.opcode, frame.payload)
-        if frame.opcode == CLOSE:
+        await wire.send_frame(
+            Opcode.PONG if frame.opcode == Opcode.PING else frame.opcode, frame.payload
+        )
+        if frame.opcode == Opcode.CLOSE:
             return
 
 
 @asynccontextmanager
 async def connected(
     **options: Any,
-) -> AsyncIterator[tuple[WebSocketClientConnection, Wire]]:
+) -> AsyncIterator[tuple[WebSocketClientConnection, RawConnection]]:
     """Give a connection of ours and the server's end of it, which the test drives.
 
     When the block is left, the server closes TCP, and our end has to notice.
     """
-    accepted: asyncio.Future[Wire] = asyncio.get_running_loop().create_future()
+    accepted: asyncio.Future[RawConnection] = asyncio.get_running_loop().create_future()
     done = asyncio.Event()
 
-    async def serve(wire: Wire) -> None:
+    async def serve(wire: RawConnection) -> None:
         await wire.accept()
         accepted.set_result(wire)
         await done.wait()
 
-    async with raw_server(serve) as port:
-        connection = await websocket_connect(f"ws://127.0.0.1:{port}/", **options)
+    async with RawServer(serve) as server:
+        connection = await websocket_connect(server.url, **options)
         try:
             yield connection, await accepted
         finally:
             done.set()
 
 
-async def frame_of_kind(wire: Wire, opcode: int) -> Frame:
+async def frame_of_kind(wire: RawConnection, opcode: int) -> Frame:
     """Read frames until one has the opcode; return that one."""
     async with asyncio.timeout(WAIT):
         while (frame := await wire.read_frame()).opcode != opcode:
@@ -89,23 +93,25 @@ async def frame_of_kind(wire: Wire, opcode: int) -> Frame:
     return frame
 
 
-async def say_goodbye(wire: Wire, code: int = 1000, reason: str = "") -> Frame:
+async def say_goodbye(wire: RawConnection, code: int = 1000, reason: str = "") -> Frame:
     """Close from the server's side; return the client's Close frame."""
     await wire.send_close(code, reason)
-    frame = await frame_of_kind(wire, CLOSE)
-    wire.writer.close()
+    frame = await frame_of_kind(wire, Opcode.CLOSE)
+    wire.close()
     return frame
 
 
-async def agree(wire: Wire) -> Frame:
+async def agree(wire: RawConnection) -> Frame:
     """Await the client's Close frame, answer it, close TCP; return that frame."""
-    frame = await frame_of_kind(wire, CLOSE)
-    await wire.send_frame(CLOSE, frame.payload)
-    wire.writer.close()
+    frame = await frame_of_kind(wire, Opcode.CLOSE)
+    await wire.send_frame(Opcode.CLOSE, frame.payload)
+    wire.close()
     return frame
 
 
-async def pile_up(connection: WebSocketClientConnection, wire: Wire, size: int = 65536) -> int:
+async def pile_up(
+    connection: WebSocketClientConnection, wire: RawConnection, size: int = 65536
+) -> int:
     """Send from the server until the client has stopped reading; return the messages sent."""
     sent = 0
     while not connection.stats().reading_paused:
@@ -125,7 +131,7 @@ async def until_received(connection: WebSocketClientConnection, count: int) -> N
 
 def numbered_frame(number: int, size: int) -> bytes:
     """Build a binary frame that begins with its number."""
-    return build_frame(BINARY, number.to_bytes(4, "big").ljust(size, b"."))
+    return encode_frame(Opcode.BINARY, number.to_bytes(4, "big").ljust(size, b"."))
 
 
 def expect_info(info: CloseInfo, **expected: object) -> None:

@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 
 from behaviour.servers import WAIT, agree, connected, expect_info, frame_of_kind
-from support.wire import CLOSE, PING, TEXT, Wire, build_frame, close_frame, raw_server
 from wsclient import websocket_connect
+from wsclient.protocol.opcodes import Opcode
+from wsclient.testing.frames import close_frame, encode_frame
+from wsclient.testing.raw import RawConnection, RawServer
 
 Message = str | bytes | None
 
 
 def numbered(count: int) -> bytes:
-    return b"".join(build_frame(TEXT, b"%d" % number) for number in range(count))
+    return b"".join(encode_frame(Opcode.TEXT, b"%d" % number) for number in range(count))
 
 
 async def test_callback_that_writes_too_late_still_gets_the_rest() -> None:
@@ -28,9 +30,9 @@ async def test_callback_that_writes_too_late_still_gets_the_rest() -> None:
 
     async with connected(on_message_callback=echo) as (conn, server):
         conn.close()
-        await frame_of_kind(server, CLOSE)
+        await frame_of_kind(server, Opcode.CLOSE)
         await server.send(numbered(5) + close_frame(1000))
-        server.writer.close()
+        server.close()
         expect_info(await conn.wait_closed(), clean=True, discarded_messages=0)
     assert seen == ["0", "1", "2", "3", "4", None]
 
@@ -45,8 +47,8 @@ async def test_messages_dropped_after_the_end_are_counted() -> None:
 
     async with connected(on_message_callback=fail, close_timeout=0.1) as (conn, server):
         await server.send(numbered(10) + close_frame(1000))
-        await frame_of_kind(server, CLOSE)
-        server.writer.close()
+        await frame_of_kind(server, Opcode.CLOSE)
+        server.close()
         await conn.close()  # waits for TCP, and for the stuck callback no longer than 0.1 s
         ended.set()
         with pytest.raises(ZeroDivisionError):
@@ -64,9 +66,9 @@ async def test_block_with_a_stuck_callback_ends_within_close_timeout() -> None:
         await server.send(numbered(5))
 
         async def agree_late() -> None:
-            await frame_of_kind(server, CLOSE)
+            await frame_of_kind(server, Opcode.CLOSE)
             await server.send(close_frame(1000))
-            server.writer.close()
+            server.close()
 
         agreeing = asyncio.create_task(agree_late())
         async with conn:
@@ -82,11 +84,11 @@ async def test_close_behind_the_servers_close(how: str) -> None:
     async with connected() as (conn, server):
 
         async def end_tcp() -> None:
-            await frame_of_kind(server, CLOSE)
-            server.writer.close()
+            await frame_of_kind(server, Opcode.CLOSE)
+            server.close()
 
         ending = asyncio.create_task(end_tcp())
-        await server.send(build_frame(TEXT, b"last") + close_frame(1001, "shutdown"))
+        await server.send(encode_frame(Opcode.TEXT, b"last") + close_frame(1001, "shutdown"))
         if how == "close":
             assert await conn.read_message() == "last"
             conn.close()
@@ -116,10 +118,12 @@ async def test_cancelled_error_in_a_callback_is_its_fault(option: str) -> None:
     later = Later()
     options: dict[str, Any] = {option: later.raise_cancelled}
     async with connected(**options) as (conn, server):
-        await server.send(build_frame(TEXT if option == "on_message_callback" else PING, b"x"))
-        frame = await frame_of_kind(server, CLOSE)
+        await server.send(
+            encode_frame(Opcode.TEXT if option == "on_message_callback" else Opcode.PING, b"x")
+        )
+        frame = await frame_of_kind(server, Opcode.CLOSE)
         assert frame.close_code == 1011
-        server.writer.close()
+        server.close()
         with pytest.raises(RuntimeError, match="CancelledError"):
             await conn.wait_closed()
         assert conn.close_info is not None
@@ -129,8 +133,8 @@ async def test_cancelled_error_in_a_callback_is_its_fault(option: str) -> None:
 async def test_end_behind_a_full_queue_is_seen_at_once() -> None:
     async with connected(max_queue_messages=5) as (conn, server):
         await server.send(numbered(20) + close_frame(1000))
-        await frame_of_kind(server, CLOSE)
-        server.writer.close()
+        await frame_of_kind(server, Opcode.CLOSE)
+        server.close()
         async with asyncio.timeout(1):
             expect_info(await conn.wait_closed(), clean=True)
         assert [message async for message in conn] == [str(number) for number in range(20)]
@@ -144,12 +148,12 @@ async def test_ping_behind_the_answer_waits_until_the_caller_has_its_connection(
         order.append("ping")
         pinged.set()
 
-    async def serve(wire: Wire) -> None:
-        await wire.accept(extra=build_frame(PING, b"x"))
+    async def serve(wire: RawConnection) -> None:
+        await wire.accept(extra=encode_frame(Opcode.PING, b"x"))
         await agree(wire)
 
-    async with raw_server(serve) as port:
-        url = f"ws://127.0.0.1:{port}/"
+    async with RawServer(serve) as server:
+        url = server.url
         async with websocket_connect(url, on_ping=on_ping):
             order.append("connected")
             await asyncio.wait_for(pinged.wait(), WAIT)

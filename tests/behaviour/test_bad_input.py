@@ -10,7 +10,6 @@ import aiohttp
 import pytest
 
 from behaviour.servers import echo
-from support.wire import CLOSE, PONG, TEXT, Frame, Wire, raw_server
 from wsclient import (
     ConnectError,
     HTTPRequest,
@@ -19,6 +18,9 @@ from wsclient import (
     WebSocketClientConnection,
     websocket_connect,
 )
+from wsclient.protocol.opcodes import Opcode
+from wsclient.testing.frames import Frame
+from wsclient.testing.raw import RawConnection, RawServer
 
 URL = "ws://127.0.0.1:1/"
 NAN, INFINITY = float("nan"), float("inf")
@@ -295,20 +297,20 @@ async def test_bad_call_writes_nothing_and_harms_nothing(
 ) -> None:
     frames: list[Frame] = []
 
-    async def serve(wire: Wire) -> None:
+    async def serve(wire: RawConnection) -> None:
         extension = {"Sec-WebSocket-Extensions": "permessage-deflate"} if compressed else {}
         await wire.accept(extension)
         # Whatever the bad call wrote would be the first frame.
-        while not frames or frames[-1].opcode != CLOSE:
+        while not frames or frames[-1].opcode != Opcode.CLOSE:
             frames.append(await wire.read_frame())
             opcode = frames[-1].opcode
             await wire.send_frame(
-                opcode if opcode != 9 else PONG, frames[-1].payload, rsv=frames[-1].rsv
+                opcode if opcode != 9 else Opcode.PONG, frames[-1].payload, rsv=frames[-1].rsv
             )
 
     options: dict[str, Any] = {"compression_options": {}} if compressed else {}
-    async with raw_server(serve) as port:
-        conn = await websocket_connect(f"ws://127.0.0.1:{port}/", **options)
+    async with RawServer(serve) as server:
+        conn = await websocket_connect(server.url, **options)
         for _ in range(2):
             with pytest.raises(error, match=said) as caught:
                 call(conn)
@@ -320,13 +322,13 @@ async def test_bad_call_writes_nothing_and_harms_nothing(
         assert await conn.read_message() == "still there"
         info = await conn.close()
         assert info.clean
-    assert [frame.opcode for frame in frames] == [TEXT, CLOSE]
+    assert [frame.opcode for frame in frames] == [Opcode.TEXT, Opcode.CLOSE]
 
 
 async def test_bad_read_in_callback_mode_raises_at_once() -> None:
     messages: list[object] = []
-    async with raw_server(echo) as port:
-        url = f"ws://127.0.0.1:{port}/"
+    async with RawServer(echo) as server:
+        url = server.url
         async with websocket_connect(url, on_message_callback=messages.append) as conn:
             with pytest.raises(RuntimeError, match="on_message_callback"):
                 await conn.read_message()
@@ -340,11 +342,11 @@ async def test_bad_read_in_callback_mode_raises_at_once() -> None:
 async def test_bad_connect_never_reaches_the_server() -> None:
     connections = []
 
-    async def serve(wire: Wire) -> None:
+    async def serve(wire: RawConnection) -> None:
         connections.append(wire)
 
-    async with raw_server(serve) as port:
+    async with RawServer(serve) as server:
         for given in ({"headers": {"X": "a\nb"}}, {"ping_interval": -1}, {"subprotocols": [""]}):
             with pytest.raises(ValueError):
-                websocket_connect(f"ws://127.0.0.1:{port}/", **given)  # type: ignore[arg-type]
+                websocket_connect(server.url, **given)  # type: ignore[arg-type]
     assert connections == []

@@ -7,8 +7,9 @@ import asyncio
 import pytest
 
 from behaviour.servers import WAIT, agree, connected, echo, expect_info
-from support.wire import TEXT, raw_server
 from wsclient import websocket_connect
+from wsclient.protocol.opcodes import Opcode
+from wsclient.testing.raw import RawServer
 
 CLEAN = {"clean": True, "cause": "closing_handshake", "exception": None}
 
@@ -82,7 +83,7 @@ async def test_cancelling_the_block_ends_a_callback_that_never_returns() -> None
 
     async with connected(on_message_callback=on_message) as (conn, server):
         using = asyncio.create_task(use())
-        await server.send_frame(TEXT, b"for ever")
+        await server.send_frame(Opcode.TEXT, b"for ever")
         await begun.wait()
         using.cancel()
         await agree(server)
@@ -94,8 +95,8 @@ async def test_cancelling_the_block_ends_a_callback_that_never_returns() -> None
 
 
 async def test_leaving_the_block_after_the_end_is_no_error() -> None:
-    async with raw_server(echo) as port:
-        async with websocket_connect(f"ws://127.0.0.1:{port}/") as conn:
+    async with RawServer(echo) as server:
+        async with websocket_connect(server.url) as conn:
             await conn.close(4001)
         assert conn.close_info is not None
         expect_info(conn.close_info, **CLEAN, sent=4001)

@@ -20,8 +20,9 @@ from behaviour.servers import (
     say_goodbye,
     until_received,
 )
-from support.wire import CLOSE, PING, PONG, TEXT, build_frame, close_frame
 from wsclient import CloseInfo, WebSocketClosedError
+from wsclient.protocol.opcodes import Opcode
+from wsclient.testing.frames import close_frame, encode_frame
 
 CLEAN = {"clean": True, "cause": "closing_handshake", "exception": None}
 
@@ -75,10 +76,10 @@ async def test_we_close_first(arguments: tuple[int, str], payload: bytes, code: 
 )
 async def test_server_closes_first(payload: bytes, code: int, reason: str) -> None:
     async with connected() as (conn, server):
-        await server.send_frame(CLOSE, payload)
+        await server.send_frame(Opcode.CLOSE, payload)
         # RFC 6455, section 5.5.1: the answer has the code that was received.
-        assert (await frame_of_kind(server, CLOSE)).payload == payload
-        server.writer.close()
+        assert (await frame_of_kind(server, Opcode.CLOSE)).payload == payload
+        server.close()
         assert await conn.read_message() is None
         expect_info(
             await conn.wait_closed(),
@@ -96,12 +97,12 @@ async def test_server_closes_first(payload: bytes, code: int, reason: str) -> No
 async def test_close_code_is_known_before_tcp_is_closed() -> None:
     async with connected() as (conn, server):
         await server.send_close(4000, "soon")
-        await frame_of_kind(server, CLOSE)
+        await frame_of_kind(server, Opcode.CLOSE)
         assert (conn.close_code, conn.close_reason, conn.close_info) == (4000, "soon", None)
         assert not conn.closed
         with pytest.raises(WebSocketClosedError):
             conn.write_message("too late")
-        server.writer.close()
+        server.close()
         await conn.wait_closed()
 
 
@@ -109,8 +110,8 @@ async def test_both_close_at_the_same_time() -> None:
     async with connected() as (conn, server):
         closing = conn.close(4001, "ours")
         await server.send_close(4002, "theirs")
-        assert (await frame_of_kind(server, CLOSE)).close_code == 4001
-        server.writer.close()
+        assert (await frame_of_kind(server, Opcode.CLOSE)).close_code == 4001
+        server.close()
         info = await closing
         expect_info(info, **CLEAN, sent=4001, received=4002, code=4002, reason="theirs")
         assert conn.close_code == 4002
@@ -120,7 +121,7 @@ async def test_nothing_is_sent_behind_our_close() -> None:
     async with connected(ping_interval=0.02) as (conn, server):
         conn.close()
         for _ in range(3):
-            await server.send_frame(PING, b"still there?")
+            await server.send_frame(Opcode.PING, b"still there?")
         with pytest.raises(WebSocketClosedError):
             conn.write_message("too late")
         with pytest.raises(WebSocketClosedError):
@@ -134,9 +135,11 @@ async def test_nothing_is_sent_behind_our_close() -> None:
 
 async def test_frames_behind_the_servers_close_are_ignored() -> None:
     async with connected() as (conn, server):
-        await server.send(close_frame(1000) + build_frame(TEXT, b"too late") + b"\xff" * 20)
-        await frame_of_kind(server, CLOSE)
-        server.writer.close()
+        await server.send(
+            close_frame(1000) + encode_frame(Opcode.TEXT, b"too late") + b"\xff" * 20
+        )
+        await frame_of_kind(server, Opcode.CLOSE)
+        server.close()
         assert await conn.read_message() is None
         expect_info(await conn.wait_closed(), **CLEAN, code=1000)
 
@@ -214,7 +217,7 @@ async def test_close_from_an_async_callback(
                 await wait(conn.close(4001))
 
     async with connected(on_message_callback=on_message) as (conn, server):
-        await server.send_frame(TEXT, b"now")
+        await server.send_frame(Opcode.TEXT, b"now")
         await agree(server)
         expect_info(await conn.wait_closed(), **CLEAN, sent=4001)
     assert log == ["now", None]
@@ -228,7 +231,7 @@ async def test_plain_callback_that_returns_the_closing() -> None:
         return conn.close(4001)
 
     async with connected(on_message_callback=on_message) as (conn, server):
-        await server.send_frame(TEXT, b"now")
+        await server.send_frame(Opcode.TEXT, b"now")
         await agree(server)
         expect_info(await asyncio.wait_for(conn.wait_closed(), WAIT), **CLEAN, sent=4001)
     assert log == ["now", None]
@@ -242,7 +245,7 @@ async def test_close_from_a_plain_callback() -> None:
         conn.close(4001)
 
     async with connected(on_message_callback=on_message) as (conn, server):
-        await server.send_frame(TEXT, b"now")
+        await server.send_frame(Opcode.TEXT, b"now")
         await agree(server)
         expect_info(await conn.wait_closed(), **CLEAN, sent=4001)
     assert log == ["now", None]
@@ -253,8 +256,8 @@ async def test_close_from_on_ping() -> None:
         conn.close(4001)
 
     async with connected(on_ping=on_ping) as (conn, server):
-        await server.send_frame(PING, b"x")
-        assert (await server.read_frame()).opcode == PONG
+        await server.send_frame(Opcode.PING, b"x")
+        assert (await server.read_frame()).opcode == Opcode.PONG
         await agree(server)
         expect_info(await conn.wait_closed(), **CLEAN, sent=4001)
 
@@ -264,7 +267,9 @@ async def test_close_from_on_ping() -> None:
 
 async def test_messages_before_the_end_can_be_read_after_it() -> None:
     async with connected() as (conn, server):
-        await server.send(b"".join(build_frame(TEXT, b"%d" % number) for number in range(50)))
+        await server.send(
+            b"".join(encode_frame(Opcode.TEXT, b"%d" % number) for number in range(50))
+        )
         await say_goodbye(server)
         await conn.wait_closed()
         assert conn.stats().queued_messages == 50
@@ -274,13 +279,15 @@ async def test_messages_before_the_end_can_be_read_after_it() -> None:
 
 async def test_messages_queued_before_our_close_can_be_read_after_it() -> None:
     async with connected() as (conn, server):
-        await server.send(b"".join(build_frame(TEXT, b"%d" % number) for number in range(50)))
+        await server.send(
+            b"".join(encode_frame(Opcode.TEXT, b"%d" % number) for number in range(50))
+        )
         await until_received(conn, 50)
         closing = conn.close()
-        await frame_of_kind(server, CLOSE)
-        await server.send(build_frame(TEXT, b"late"))
+        await frame_of_kind(server, Opcode.CLOSE)
+        await server.send(encode_frame(Opcode.TEXT, b"late"))
         await server.send(close_frame(1000))
-        server.writer.close()
+        server.close()
         expect_info(await closing, **CLEAN, discarded_messages=0)
         expected = [*(str(number) for number in range(50)), "late"]
         assert [message async for message in conn] == expected
@@ -290,14 +297,16 @@ async def test_full_queue_keeps_its_messages_when_we_close() -> None:
     # One packet brings more than the queue should hold: it is held all the same.
     count = 8
     async with connected(max_queue_messages=2) as (conn, server):
-        await server.send(b"".join(build_frame(TEXT, b"%d" % number) for number in range(count)))
+        await server.send(
+            b"".join(encode_frame(Opcode.TEXT, b"%d" % number) for number in range(count))
+        )
         await until_received(conn, count)
         closing = conn.close()
-        await frame_of_kind(server, CLOSE)
-        await server.send(build_frame(TEXT, b"late"))
+        await frame_of_kind(server, Opcode.CLOSE)
+        await server.send(encode_frame(Opcode.TEXT, b"late"))
         await until_received(conn, count + 1)
         await server.send(close_frame(1000))
-        server.writer.close()
+        server.close()
         expect_info(await closing, **CLEAN, discarded_messages=1)
         assert [message async for message in conn] == [str(number) for number in range(count)]
 
@@ -307,11 +316,11 @@ async def test_message_larger_than_the_queue_is_read_after_our_close() -> None:
         reading = asyncio.create_task(conn.read_message())
         await asyncio.sleep(0)
         closing = conn.close()
-        await frame_of_kind(server, CLOSE)
-        await server.send(build_frame(TEXT, b"x" * 5000))
+        await frame_of_kind(server, Opcode.CLOSE)
+        await server.send(encode_frame(Opcode.TEXT, b"x" * 5000))
         assert await asyncio.wait_for(reading, WAIT) == "x" * 5000, conn.close_info
         await server.send(close_frame(1000))
-        server.writer.close()
+        server.close()
         expect_info(await closing, **CLEAN, discarded_messages=0)
 
 
@@ -323,8 +332,8 @@ async def test_close_stands_behind_large_writes() -> None:
         closing = conn.close(4001)
         assert conn.stats().write_buffer_size > 0
         frames = await asyncio.wait_for(server.read_until_close(), WAIT)
-        await server.send_frame(CLOSE, frames[-1].payload)
-        server.writer.close()
+        await server.send_frame(Opcode.CLOSE, frames[-1].payload)
+        server.close()
         assert [int.from_bytes(f.payload[:4], "big") for f in frames[:-1]] == list(range(count))
         assert {len(frame.payload) for frame in frames[:-1]} == {size}
         expect_info(await closing, **CLEAN, sent=4001)
@@ -358,7 +367,7 @@ async def test_server_that_never_answers_our_close_but_talks_on() -> None:
     async with connected(close_timeout=0.2) as (conn, server):
         closing = asyncio.create_task(conn.close())
         while not closing.done():
-            server.writer.write(build_frame(TEXT, b"bla"))
+            server.writer.write(encode_frame(Opcode.TEXT, b"bla"))
             await asyncio.sleep(0.01)
         expect_info(await closing, cause="close_timeout", clean=False)
         assert await conn.read_message() == "bla"
@@ -390,8 +399,8 @@ async def test_flood_before_the_answer_to_our_close_is_counted() -> None:
 async def test_server_that_does_not_close_tcp() -> None:
     async with connected(close_timeout=0.1) as (conn, server):
         closing = conn.close()
-        frame = await frame_of_kind(server, CLOSE)
-        await server.send_frame(CLOSE, frame.payload)
+        frame = await frame_of_kind(server, Opcode.CLOSE)
+        await server.send_frame(Opcode.CLOSE, frame.payload)
         # The handshake is complete, so this is a clean end all the same.
         expect_info(await asyncio.wait_for(closing, WAIT), **CLEAN, code=1000)
 
@@ -399,7 +408,7 @@ async def test_server_that_does_not_close_tcp() -> None:
 async def test_server_that_closes_first_but_not_tcp() -> None:
     async with connected(close_timeout=0.1) as (conn, server):
         await server.send_close(1001)
-        await frame_of_kind(server, CLOSE)
+        await frame_of_kind(server, Opcode.CLOSE)
         assert await asyncio.wait_for(conn.read_message(), WAIT) is None
         expect_info(await conn.wait_closed(), **CLEAN, code=1001, initiator="remote")
 
@@ -412,8 +421,8 @@ BROKEN = {"clean": False, "code": 1006, "reason": "", "initiator": "none", "rece
 
 async def test_end_of_tcp_without_close() -> None:
     async with connected() as (conn, server):
-        await server.send_frame(TEXT, b"last")
-        server.writer.close()
+        await server.send_frame(Opcode.TEXT, b"last")
+        server.close()
         assert [message async for message in conn] == ["last"]
         info = await conn.wait_closed()
         expect_info(info, **BROKEN, cause="eof", sent=None, received_first=None)
@@ -433,8 +442,8 @@ async def test_reset_of_tcp() -> None:
 async def test_end_of_tcp_instead_of_an_answer_to_our_close() -> None:
     async with connected() as (conn, server):
         closing = conn.close(4001)
-        await frame_of_kind(server, CLOSE)
-        server.writer.close()
+        await frame_of_kind(server, Opcode.CLOSE)
+        server.close()
         info = await closing
         expect_info(info, cause="eof", clean=False, code=1006, sent=4001, received=None)
         assert info.initiator.value == "local"
@@ -442,8 +451,10 @@ async def test_end_of_tcp_instead_of_an_answer_to_our_close() -> None:
 
 async def test_end_of_tcp_in_the_middle_of_a_message() -> None:
     async with connected() as (conn, server):
-        await server.send(build_frame(TEXT, b"first") + build_frame(TEXT, b"half a message")[:8])
-        server.writer.close()
+        await server.send(
+            encode_frame(Opcode.TEXT, b"first") + encode_frame(Opcode.TEXT, b"half a message")[:8]
+        )
+        server.close()
         assert [message async for message in conn] == ["first"]
         expect_info(await conn.wait_closed(), **BROKEN, cause="eof")
 
@@ -469,7 +480,7 @@ async def test_close_waits_for_a_stuck_callback_for_close_timeout_only() -> None
         await stuck.wait()
 
     async with connected(on_message_callback=on_message, close_timeout=0.1) as (conn, server):
-        await server.send_frame(TEXT, b"now")
+        await server.send_frame(Opcode.TEXT, b"now")
         await say_goodbye(server)
         expect_info(await asyncio.wait_for(conn.close(), WAIT), **CLEAN, received=1000)
         stuck.set()

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from behaviour.servers import agree
-from support.wire import Frame, Wire, raw_server
 from wsclient import websocket_connect
+from wsclient.testing.frames import Frame
+from wsclient.testing.raw import RawConnection, RawServer
 
 TEXT = "a text that is long enough, a text that is long enough"
 RSV1 = 4
@@ -20,15 +21,15 @@ async def frame_of(
     """Send `TEXT`; return what the client offered and the frame that arrived."""
     seen: list[tuple[str | None, Frame]] = []
 
-    async def serve(wire: Wire) -> None:
+    async def serve(wire: RawConnection) -> None:
         request = await wire.accept({"Sec-WebSocket-Extensions": extension})
         offered = request.headers.get("sec-websocket-extensions")
         seen.append((offered, await wire.read_frame()))
         await agree(wire)
 
     async with (
-        raw_server(serve) as port,
-        websocket_connect(f"ws://127.0.0.1:{port}/", compression_options=options) as conn,
+        RawServer(serve) as server,
+        websocket_connect(server.url, compression_options=options) as conn,
     ):
         await conn.write_message(TEXT, **how)
     return seen[0]

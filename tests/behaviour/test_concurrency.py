@@ -22,8 +22,10 @@ from behaviour.servers import (
     say_goodbye,
     until_received,
 )
-from support.wire import BINARY, CLOSE, TEXT, Frame, Wire, build_frame, raw_server
 from wsclient import WebSocketClientConnection, WebSocketClosedError, websocket_connect
+from wsclient.protocol.opcodes import Opcode
+from wsclient.testing.frames import Frame, encode_frame
+from wsclient.testing.raw import RawConnection, RawServer
 
 # Readers
 
@@ -32,7 +34,9 @@ async def test_readers_are_served_first_come_first_served() -> None:
     async with connected() as (conn, server):
         readers = [asyncio.create_task(conn.read_message()) for _ in range(20)]
         await asyncio.sleep(0)
-        await server.send(b"".join(build_frame(TEXT, b"%d" % number) for number in range(20)))
+        await server.send(
+            b"".join(encode_frame(Opcode.TEXT, b"%d" % number) for number in range(20))
+        )
         assert await asyncio.gather(*readers) == [str(number) for number in range(20)]
         await say_goodbye(server)
 
@@ -48,7 +52,9 @@ async def test_late_reader_does_not_overtake_those_who_wait() -> None:
             for name in "abc":
                 group.create_task(read(name))
             await asyncio.sleep(0)
-            await server.send(b"".join(build_frame(TEXT, b"%d" % number) for number in range(4)))
+            await server.send(
+                b"".join(encode_frame(Opcode.TEXT, b"%d" % number) for number in range(4))
+            )
             await until_received(conn, 4)
             await read("d")
         assert sorted(order) == [("a", "0"), ("b", "1"), ("c", "2"), ("d", "3")]
@@ -76,12 +82,12 @@ async def test_cancelled_readers_lose_nothing() -> None:
                 return
             received.append(int(message))
 
-    async def send(server: Wire) -> None:
+    async def send(server: RawConnection) -> None:
         number = 0
         while number < count:
             some = range(number, min(number + chance.randrange(1, 60), count))
             number = some.stop
-            await server.send(b"".join(build_frame(TEXT, b"%d" % each) for each in some))
+            await server.send(b"".join(encode_frame(Opcode.TEXT, b"%d" % each) for each in some))
             await asyncio.sleep(0)
         await say_goodbye(server)
 
@@ -115,8 +121,8 @@ async def test_order_of_each_writer_is_kept() -> None:
                 group.create_task(write_many(conn, writer))
         conn.close()
         frames = await server.read_until_close()
-        await server.send_frame(CLOSE, frames[-1].payload)
-        server.writer.close()
+        await server.send_frame(Opcode.CLOSE, frames[-1].payload)
+        server.close()
         await conn.wait_closed()
     seen: dict[int, list[int]] = {}
     for frame in frames[:-1]:
@@ -134,11 +140,11 @@ async def fill(conn: WebSocketClientConnection) -> int:
     return written
 
 
-async def read_numbers(server: Wire, count: int) -> list[int]:
+async def read_numbers(server: RawConnection, count: int) -> list[int]:
     """Read messages of `fill` at the server's end."""
     frames = [await server.read_frame() for _ in range(count)]
     assert {(frame.opcode, frame.fin, len(frame.payload)) for frame in frames} == {
-        (BINARY, True, 100_000)
+        (Opcode.BINARY, True, 100_000)
     }
     return [int.from_bytes(frame.payload[:4], "big") for frame in frames]
 
@@ -193,7 +199,7 @@ async def test_buffers_may_be_changed_after_the_call() -> None:
         conn.close()
         frames = await server.read_until_close()
         assert [frame.payload for frame in frames[-3:-1]] == [b"as it was", b"it was"]
-        server.writer.close()
+        server.close()
         await conn.wait_closed()
 
 
@@ -201,7 +207,7 @@ async def test_buffers_may_be_changed_after_the_call() -> None:
 
 
 async def test_pings_of_many_tasks_have_their_own_round_trips() -> None:
-    async with raw_server(echo) as port, websocket_connect(f"ws://127.0.0.1:{port}/") as conn:
+    async with RawServer(echo) as server, websocket_connect(server.url) as conn:
         waits = [conn.ping() for _ in range(20)] + [conn.ping(b"same"), conn.ping(b"same")]
         assert all(0 < seconds < WAIT for seconds in await asyncio.gather(*waits))
 
@@ -284,8 +290,8 @@ async def test_callback_that_writes() -> None:
         else:
             enough.set()
 
-    async with raw_server(echo) as port:
-        url = f"ws://127.0.0.1:{port}/"
+    async with RawServer(echo) as server:
+        url = server.url
         async with websocket_connect(url, on_message_callback=on_message) as conn:
             conn.write_message("0")
             await asyncio.wait_for(enough.wait(), WAIT)
@@ -311,10 +317,9 @@ async def test_callback_that_opens_a_connection() -> None:
         else:
             opened.append(await websocket_connect(str(message)))
 
-    async with raw_server(echo) as port:
-        url = f"ws://127.0.0.1:{port}/"
+    async with RawServer(echo) as other:
         async with connected(on_message_callback=on_message) as (conn, server):
-            await server.send_frame(TEXT, url.encode())
+            await server.send_frame(Opcode.TEXT, other.url.encode())
             await say_goodbye(server)
             await asyncio.wait_for(ended.wait(), WAIT)
         await opened[0].write_message("hello")
@@ -329,7 +334,7 @@ async def test_control_callback_that_raises(name: str) -> None:
         raise KeyError(name)
 
     async with connected(**{name: fail}) as (conn, server):
-        await server.send_frame(TEXT, b"before")
+        await server.send_frame(Opcode.TEXT, b"before")
         await server.send_frame(9 if name == "on_ping" else 10, b"x")
         assert (await agree(server)).close_code == 1011
         with pytest.raises(KeyError, match=name):
@@ -343,7 +348,7 @@ async def test_messages_before_a_failed_control_callback_can_be_read() -> None:
         raise KeyError("on_ping")
 
     async with connected(on_ping=fail) as (conn, server):
-        await server.send(build_frame(TEXT, b"before") + build_frame(9))
+        await server.send(encode_frame(Opcode.TEXT, b"before") + encode_frame(9))
         await agree(server)
         with pytest.raises(KeyError):
             await conn.wait_closed()
@@ -355,12 +360,12 @@ async def test_messages_before_a_failed_control_callback_can_be_read() -> None:
 async def test_callback_is_not_called_before_the_caller_has_its_connection() -> None:
     log: list[object] = []
 
-    async def serve(wire: Wire) -> None:
-        await wire.accept(extra=build_frame(TEXT, b"early"))
+    async def serve(wire: RawConnection) -> None:
+        await wire.accept(extra=encode_frame(Opcode.TEXT, b"early"))
         await agree(wire)
 
-    async with raw_server(serve) as port:
-        conn = await websocket_connect(f"ws://127.0.0.1:{port}/", on_message_callback=log.append)
+    async with RawServer(serve) as server:
+        conn = await websocket_connect(server.url, on_message_callback=log.append)
         assert log == []
         await conn.close()
     assert log == ["early", None]
@@ -413,8 +418,8 @@ THREAD_CALLS: dict[str, Callable[[WebSocketClientConnection], object]] = {
 async def test_other_thread_gets_a_clear_error(
     call: Callable[[WebSocketClientConnection], object],
 ) -> None:
-    async with raw_server(echo) as port:
-        async with websocket_connect(f"ws://127.0.0.1:{port}/") as conn:
+    async with RawServer(echo) as server:
+        async with websocket_connect(server.url) as conn:
             error = in_thread(lambda: call(conn))
             assert isinstance(error, RuntimeError), repr(error)
             assert "call_soon_threadsafe" in str(error)
@@ -426,7 +431,7 @@ async def test_other_thread_gets_a_clear_error(
 
 
 async def test_other_thread_may_ask() -> None:
-    async with raw_server(echo) as port, websocket_connect(f"ws://127.0.0.1:{port}/") as conn:
+    async with RawServer(echo) as server, websocket_connect(server.url) as conn:
         for ask in (
             lambda: conn.closed or conn.close_code or conn.close_reason or conn.close_info,
             lambda: conn.stats(),
@@ -438,7 +443,7 @@ async def test_other_thread_may_ask() -> None:
 
 async def test_other_thread_writes_through_the_loop() -> None:
     loop = asyncio.get_running_loop()
-    async with raw_server(echo) as port, websocket_connect(f"ws://127.0.0.1:{port}/") as conn:
+    async with RawServer(echo) as server, websocket_connect(server.url) as conn:
         call = loop.call_soon_threadsafe
         assert in_thread(lambda: call(conn.write_message, "from elsewhere")) is None
         assert await asyncio.wait_for(conn.read_message(), WAIT) == "from elsewhere"
@@ -447,7 +452,7 @@ async def test_other_thread_writes_through_the_loop() -> None:
 async def test_awaitables_are_coroutines_for_tasks() -> None:
     async with connected() as (conn, server):
         writing = asyncio.create_task(conn.write_message("in a task"))
-        assert (await frame_of_kind(server, TEXT)).payload == b"in a task"
+        assert (await frame_of_kind(server, Opcode.TEXT)).payload == b"in a task"
         assert await asyncio.gather(writing, conn.write_message("x")) == [None, None]
         closing = asyncio.create_task(conn.close())
         await agree(server)

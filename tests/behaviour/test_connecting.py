@@ -9,8 +9,6 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from behaviour.servers import WAIT, Resolver, agree, check_failure, echo, expect_info, failure
-from support.certificates import Certificates
-from support.wire import TEXT, Wire, build_frame, close_frame, raw_server
 from wsclient import (
     ConnectAttempt,
     ConnectError,
@@ -19,6 +17,10 @@ from wsclient import (
     WebSocketError,
     websocket_connect,
 )
+from wsclient.protocol.opcodes import Opcode
+from wsclient.testing.certificates import IssuedCertificate
+from wsclient.testing.frames import close_frame, encode_frame
+from wsclient.testing.raw import RawConnection, RawServer
 
 # Cancelling
 
@@ -88,39 +90,39 @@ ANSWER = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
 async def test_cancel_while_waiting_for_the_answer(answer: bytes) -> None:
     begun = asyncio.Event()
 
-    async def serve(wire: Wire) -> None:
+    async def serve(wire: RawConnection) -> None:
         await wire.read_request()
         await wire.send(answer)
         begun.set()
         assert await wire.read_to_end() == b""
 
-    async with raw_server(serve) as port:
-        await cancel(websocket_connect(f"ws://127.0.0.1:{port}/"), begun)
+    async with RawServer(serve) as server:
+        await cancel(websocket_connect(server.url), begun)
 
 
 async def test_cancel_in_the_tls_handshake() -> None:
     begun = asyncio.Event()
 
-    async def serve(wire: Wire) -> None:
+    async def serve(wire: RawConnection) -> None:
         await wire.reader.read(1)
         begun.set()
         await wire.read_to_end()
 
-    async with raw_server(serve) as port:
-        await cancel(websocket_connect(f"wss://127.0.0.1:{port}/"), begun)
+    async with RawServer(serve) as server:
+        await cancel(websocket_connect(f"wss://127.0.0.1:{server.port}/"), begun)
 
 
 @pytest.mark.parametrize("turns", range(8))
 async def test_cancel_while_the_answer_comes_in(turns: int) -> None:
     answered = asyncio.Event()
 
-    async def serve(wire: Wire) -> None:
-        await wire.accept(extra=build_frame(TEXT, b"early"))
+    async def serve(wire: RawConnection) -> None:
+        await wire.accept(extra=encode_frame(Opcode.TEXT, b"early"))
         answered.set()
         await agree(wire)
 
-    async with raw_server(serve) as port:
-        task = asyncio.create_task(websocket_connect(f"ws://127.0.0.1:{port}/"))
+    async with RawServer(serve) as server:
+        task = asyncio.create_task(websocket_connect(server.url))
         await answered.wait()
         for _ in range(turns):
             await asyncio.sleep(0)
@@ -136,9 +138,9 @@ async def test_cancel_while_the_answer_comes_in(turns: int) -> None:
 
 @pytest.mark.parametrize("seconds", [0.001, 0.003, 0.01, 0.03])
 async def test_time_limit_at_any_moment_leaves_nothing(seconds: float) -> None:
-    async with raw_server(echo) as port:
+    async with RawServer(echo) as server:
         try:
-            conn = await websocket_connect(f"ws://127.0.0.1:{port}/", connect_timeout=seconds)
+            conn = await websocket_connect(server.url, connect_timeout=seconds)
         except ConnectTimeoutError:
             return
         await conn.close()
@@ -148,29 +150,29 @@ async def test_time_limit_at_any_moment_leaves_nothing(seconds: float) -> None:
 
 
 async def test_bytes_behind_the_answer_are_delivered() -> None:
-    frames = b"".join(build_frame(TEXT, b"%d" % number) for number in range(20))
+    frames = b"".join(encode_frame(Opcode.TEXT, b"%d" % number) for number in range(20))
 
-    async def serve(wire: Wire) -> None:
-        await wire.accept(extra=frames + build_frame(TEXT, b"cut")[:3])
-        await wire.send(build_frame(TEXT, b"cut")[3:])
+    async def serve(wire: RawConnection) -> None:
+        await wire.accept(extra=frames + encode_frame(Opcode.TEXT, b"cut")[:3])
+        await wire.send(encode_frame(Opcode.TEXT, b"cut")[3:])
         await agree(wire)
 
-    async with raw_server(serve) as port, websocket_connect(f"ws://127.0.0.1:{port}/") as conn:
+    async with RawServer(serve) as server, websocket_connect(server.url) as conn:
         received = [await conn.read_message() for _ in range(21)]
     assert received == [*(str(number) for number in range(20)), "cut"]
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["ws", "wss"])
 async def test_everything_in_the_packet_of_the_answer(
-    secure: bool, certificates: Certificates
+    secure: bool, certificates: IssuedCertificate
 ) -> None:
-    async def serve(wire: Wire) -> None:
-        await wire.accept(extra=build_frame(TEXT, b"all") + close_frame(4001, "there is"))
+    async def serve(wire: RawConnection) -> None:
+        await wire.accept(extra=encode_frame(Opcode.TEXT, b"all") + close_frame(4001, "there is"))
 
     server_ssl = certificates.server_context() if secure else None
-    client_ssl = certificates.client_context() if secure else None
-    async with raw_server(serve, ssl=server_ssl) as port:
-        url = f"{'wss' if secure else 'ws'}://127.0.0.1:{port}/"
+    client_ssl = certificates.trust_context() if secure else None
+    async with RawServer(serve, tls=server_ssl) as server:
+        url = f"{'wss' if secure else 'ws'}://127.0.0.1:{server.port}/"
         for _ in range(10):
             conn = await websocket_connect(url, ssl=client_ssl)
             assert await asyncio.wait_for(conn.read_message(), WAIT) == "all"
@@ -180,12 +182,12 @@ async def test_everything_in_the_packet_of_the_answer(
 
 
 async def test_fault_in_the_packet_of_the_answer() -> None:
-    async def serve(wire: Wire) -> None:
+    async def serve(wire: RawConnection) -> None:
         await wire.accept(extra=b"\xff\xff")
         assert (await wire.read_frame()).close_code == 1002
 
-    async with raw_server(serve) as port:
-        conn = await websocket_connect(f"ws://127.0.0.1:{port}/")
+    async with RawServer(serve) as server:
+        conn = await websocket_connect(server.url)
         assert await conn.read_message() is None
         expect_info(await conn.wait_closed(), cause="protocol_error", sent=1002)
 
@@ -225,8 +227,8 @@ WAYS = [by_await, by_task, by_gather, by_wait_for, by_shield, by_group]
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_attempt_can_be_awaited_in_every_way(way: Way) -> None:
-    async with raw_server(echo) as port:
-        conn = await way(websocket_connect(f"ws://127.0.0.1:{port}/"))
+    async with RawServer(echo) as server:
+        conn = await way(websocket_connect(server.url))
         await conn.write_message("hello")
         assert await conn.read_message() == "hello"
         await conn.close()
@@ -239,8 +241,8 @@ async def test_failure_comes_out_of_every_way(way: Way, closed_port: int) -> Non
 
 
 async def test_attempt_as_a_block() -> None:
-    async with raw_server(echo) as port:
-        async with websocket_connect(f"ws://127.0.0.1:{port}/") as conn:
+    async with RawServer(echo) as server:
+        async with websocket_connect(server.url) as conn:
             await conn.write_message("hello")
             assert [await conn.read_message()] == ["hello"]
         assert conn.closed
@@ -261,40 +263,40 @@ async def test_budget_covers_the_resolver() -> None:
 
 
 async def test_budget_covers_the_tls_handshake() -> None:
-    async def serve(wire: Wire) -> None:
+    async def serve(wire: RawConnection) -> None:
         await wire.read_to_end()
 
-    async with raw_server(serve) as port:
-        error = await failure(f"wss://127.0.0.1:{port}/", connect_timeout=0.2)
+    async with RawServer(serve) as server:
+        error = await failure(f"wss://127.0.0.1:{server.port}/", connect_timeout=0.2)
     check_failure(error, "timeout", "connecting")
 
 
 async def test_budget_covers_a_chain_of_redirects() -> None:
-    async def serve(wire: Wire) -> None:
+    async def serve(wire: RawConnection) -> None:
         await wire.read_request()
         await asyncio.sleep(0.06)
         await wire.respond("302 Found", {"Location": "/again", "Connection": "close"})
 
     loop = asyncio.get_running_loop()
-    async with raw_server(serve) as port:
+    async with RawServer(serve) as server:
         begun = loop.time()
-        error = await failure(f"ws://127.0.0.1:{port}/", connect_timeout=0.2, max_redirects=1000)
+        error = await failure(server.url, connect_timeout=0.2, max_redirects=1000)
         assert 0.18 <= loop.time() - begun < 1
     assert isinstance(error, ConnectTimeoutError)
 
 
 async def test_no_budget() -> None:
-    async with raw_server(echo) as port:
-        conn = await websocket_connect(f"ws://127.0.0.1:{port}/", connect_timeout=None)
+    async with RawServer(echo) as server:
+        conn = await websocket_connect(server.url, connect_timeout=None)
         await conn.close()
 
 
 async def test_time_limit_of_the_caller_stays_the_callers() -> None:
-    async def serve(wire: Wire) -> None:
+    async def serve(wire: RawConnection) -> None:
         await wire.read_to_end()
 
-    async with raw_server(serve) as port:
+    async with RawServer(serve) as server:
         with pytest.raises(TimeoutError) as caught:
             async with asyncio.timeout(0.05):
-                await websocket_connect(f"ws://127.0.0.1:{port}/", connect_timeout=60)
+                await websocket_connect(server.url, connect_timeout=60)
     assert not isinstance(caught.value, WebSocketError)

@@ -8,39 +8,49 @@ from collections.abc import Callable
 import pytest
 
 from behaviour.servers import connected, expect_info, frame_of_kind
-from support.wire import BINARY, CLOSE, CONTINUATION, PING, TEXT, build_frame
 from wsclient import MessageTooBigError, ProtocolError
+from wsclient.protocol.opcodes import Opcode
+from wsclient.testing.frames import encode_frame
 
 FAULTS: dict[str, tuple[bytes, int, str]] = {
-    "RSV1": (build_frame(TEXT, b"x", rsv=4), 1002, "RFC 6455, section 5.2"),
-    "RSV2": (build_frame(TEXT, b"x", rsv=2), 1002, "RFC 6455, section 5.2"),
-    "RSV3": (build_frame(PING, b"x", rsv=1), 1002, "RFC 6455, section 5.2"),
-    "opcode 3": (build_frame(3), 1002, "RFC 6455, section 5.2"),
-    "opcode 15": (build_frame(15, b"x"), 1002, "RFC 6455, section 5.2"),
-    "masked": (build_frame(TEXT, b"x", mask=b"1234"), 1002, "RFC 6455, section 5.1"),
-    "long ping": (build_frame(PING, b"x" * 126), 1002, "RFC 6455, section 5.5"),
-    "half a ping": (build_frame(PING, b"x", fin=False), 1002, "RFC 6455, section 5.5"),
-    "half a close": (build_frame(CLOSE, b"", fin=False), 1002, "RFC 6455, section 5.5"),
-    "nothing to continue": (build_frame(CONTINUATION, b"x"), 1002, "RFC 6455, section 5.4"),
+    "RSV1": (encode_frame(Opcode.TEXT, b"x", rsv=4), 1002, "RFC 6455, section 5.2"),
+    "RSV2": (encode_frame(Opcode.TEXT, b"x", rsv=2), 1002, "RFC 6455, section 5.2"),
+    "RSV3": (encode_frame(Opcode.PING, b"x", rsv=1), 1002, "RFC 6455, section 5.2"),
+    "opcode 3": (encode_frame(3), 1002, "RFC 6455, section 5.2"),
+    "opcode 15": (encode_frame(15, b"x"), 1002, "RFC 6455, section 5.2"),
+    "masked": (
+        encode_frame(Opcode.TEXT, b"x", masking_key=b"1234"),
+        1002,
+        "RFC 6455, section 5.1",
+    ),
+    "long ping": (encode_frame(Opcode.PING, b"x" * 126), 1002, "RFC 6455, section 5.5"),
+    "half a ping": (encode_frame(Opcode.PING, b"x", fin=False), 1002, "RFC 6455, section 5.5"),
+    "half a close": (encode_frame(Opcode.CLOSE, b"", fin=False), 1002, "RFC 6455, section 5.5"),
+    "nothing to continue": (
+        encode_frame(Opcode.CONTINUATION, b"x"),
+        1002,
+        "RFC 6455, section 5.4",
+    ),
     "message within a message": (
-        build_frame(TEXT, b"x", fin=False) + build_frame(TEXT, b"y"),
+        encode_frame(Opcode.TEXT, b"x", fin=False) + encode_frame(Opcode.TEXT, b"y"),
         1002,
         "RFC 6455, section 5.4",
     ),
     "length in 3 bytes": (b"\x82\x7e\x00\x7dx", 1002, "RFC 6455, section 5.2"),
     "length in 9 bytes": (b"\x82\x7f" + (65535).to_bytes(8, "big"), 1002, "section 5.2"),
     "length of 64 bits": (b"\x82\x7f" + b"\xff" * 8, 1002, "RFC 6455, section 5.2"),
-    "close with one byte": (build_frame(CLOSE, b"\x03"), 1002, "RFC 6455, section 5.5.1"),
-    "close with 1005": (build_frame(CLOSE, b"\x03\xed"), 1002, "RFC 6455, section 7.4"),
-    "close with 1006": (build_frame(CLOSE, b"\x03\xee"), 1002, "RFC 6455, section 7.4"),
-    "close with 999": (build_frame(CLOSE, b"\x03\xe7"), 1002, "RFC 6455, section 7.4"),
-    "close with 65535": (build_frame(CLOSE, b"\xff\xff"), 1002, "RFC 6455, section 7.4"),
-    "close reason": (build_frame(CLOSE, b"\x03\xe8\xff"), 1007, "RFC 6455, section 5.5.1"),
-    "text": (build_frame(TEXT, b"ok \xff"), 1007, "RFC 6455, section 8.1"),
-    "text cut short": (build_frame(TEXT, "€".encode()[:2]), 1007, "RFC 6455, section 8.1"),
-    "surrogate": (build_frame(TEXT, b"\xed\xa0\x80"), 1007, "RFC 6455, section 8.1"),
+    "close with one byte": (encode_frame(Opcode.CLOSE, b"\x03"), 1002, "RFC 6455, section 5.5.1"),
+    "close with 1005": (encode_frame(Opcode.CLOSE, b"\x03\xed"), 1002, "RFC 6455, section 7.4"),
+    "close with 1006": (encode_frame(Opcode.CLOSE, b"\x03\xee"), 1002, "RFC 6455, section 7.4"),
+    "close with 999": (encode_frame(Opcode.CLOSE, b"\x03\xe7"), 1002, "RFC 6455, section 7.4"),
+    "close with 65535": (encode_frame(Opcode.CLOSE, b"\xff\xff"), 1002, "RFC 6455, section 7.4"),
+    "close reason": (encode_frame(Opcode.CLOSE, b"\x03\xe8\xff"), 1007, "RFC 6455, section 5.5.1"),
+    "text": (encode_frame(Opcode.TEXT, b"ok \xff"), 1007, "RFC 6455, section 8.1"),
+    "text cut short": (encode_frame(Opcode.TEXT, "€".encode()[:2]), 1007, "RFC 6455, section 8.1"),
+    "surrogate": (encode_frame(Opcode.TEXT, b"\xed\xa0\x80"), 1007, "RFC 6455, section 8.1"),
     "text in fragments": (
-        build_frame(TEXT, b"ok", fin=False) + build_frame(CONTINUATION, b"\xff", fin=False),
+        encode_frame(Opcode.TEXT, b"ok", fin=False)
+        + encode_frame(Opcode.CONTINUATION, b"\xff", fin=False),
         1007,
         "RFC 6455, section 8.1",
     ),
@@ -64,14 +74,14 @@ async def test_fault_is_named_to_both_sides(
     fault: bytes, code: int, section: str, cut: Callable[[bytes], list[bytes]]
 ) -> None:
     async with connected() as (conn, server):
-        valid = build_frame(TEXT, b"before") + build_frame(BINARY, b"it")
+        valid = encode_frame(Opcode.TEXT, b"before") + encode_frame(Opcode.BINARY, b"it")
         for chunk in cut(valid + fault):
             await server.send(chunk)
             await asyncio.sleep(0)
-        frame = await frame_of_kind(server, CLOSE)
+        frame = await frame_of_kind(server, Opcode.CLOSE)
         assert frame.close_code == code
         assert len(frame.close_reason) > 10
-        server.writer.close()
+        server.close()
         # What came before the fault is delivered before the end.
         assert [message async for message in conn] == ["before", b"it"]
         info = await conn.wait_closed()
@@ -96,18 +106,20 @@ async def test_fault_is_named_to_both_sides(
 async def test_text_fails_at_its_first_bad_byte() -> None:
     async with connected() as (conn, server):
         # The frame says that more is to come, but it never does.
-        await server.send(build_frame(TEXT, b"ok\xff" + bytes(1000))[:7])
-        assert (await frame_of_kind(server, CLOSE)).close_code == 1007
-        server.writer.close()
+        await server.send(encode_frame(Opcode.TEXT, b"ok\xff" + bytes(1000))[:7])
+        assert (await frame_of_kind(server, Opcode.CLOSE)).close_code == 1007
+        server.close()
         expect_info(await conn.wait_closed(), cause="protocol_error")
 
 
 async def test_too_big_message_behind_valid_ones() -> None:
     async with connected(max_message_size=100) as (conn, server):
-        await server.send(build_frame(TEXT, b"before") + build_frame(BINARY, bytes(101)))
-        frame = await frame_of_kind(server, CLOSE)
+        await server.send(
+            encode_frame(Opcode.TEXT, b"before") + encode_frame(Opcode.BINARY, bytes(101))
+        )
+        frame = await frame_of_kind(server, Opcode.CLOSE)
         assert frame.close_code == 1009
-        server.writer.close()
+        server.close()
         assert [message async for message in conn] == ["before"]
         info = await conn.wait_closed()
         expect_info(info, cause="message_too_big", sent=1009, clean=False)
@@ -118,9 +130,9 @@ async def test_too_big_message_behind_valid_ones() -> None:
 async def test_garbage_in_callback_mode() -> None:
     messages: list[object] = []
     async with connected(on_message_callback=messages.append) as (conn, server):
-        await server.send(build_frame(TEXT, b"before") + b"\xff\xff")
-        assert (await frame_of_kind(server, CLOSE)).close_code == 1002
-        server.writer.close()
+        await server.send(encode_frame(Opcode.TEXT, b"before") + b"\xff\xff")
+        assert (await frame_of_kind(server, Opcode.CLOSE)).close_code == 1002
+        server.close()
         expect_info(await conn.wait_closed(), cause="protocol_error")
     assert messages == ["before", None]
 
@@ -130,9 +142,9 @@ async def test_our_close_frame_survives_a_server_that_sends_on() -> None:
     async with connected() as (conn, server):
         await server.send(b"\xff\xff")
         for _ in range(50):
-            await server.send(build_frame(BINARY, bytes(65536)))
-        assert (await frame_of_kind(server, CLOSE)).close_code == 1002
-        server.writer.close()
+            await server.send(encode_frame(Opcode.BINARY, bytes(65536)))
+        assert (await frame_of_kind(server, Opcode.CLOSE)).close_code == 1002
+        server.close()
         expect_info(await conn.wait_closed(), cause="protocol_error", sent=1002)
 
 
@@ -146,20 +158,20 @@ async def test_server_that_does_not_hear_of_its_fault() -> None:
 async def test_fault_while_we_are_closing() -> None:
     async with connected() as (conn, server):
         closing = conn.close(4001)
-        assert (await frame_of_kind(server, CLOSE)).close_code == 4001
+        assert (await frame_of_kind(server, Opcode.CLOSE)).close_code == 4001
         await server.send(b"\xff\xff")
-        server.writer.close()
+        server.close()
         expect_info(await closing, cause="protocol_error", clean=False, sent=4001)
 
 
 async def test_fault_behind_a_full_queue_drops_none_of_it() -> None:
     count = 8
     async with connected(max_queue_messages=2) as (conn, server):
-        valid = b"".join(build_frame(TEXT, b"%d" % number) for number in range(count))
+        valid = b"".join(encode_frame(Opcode.TEXT, b"%d" % number) for number in range(count))
         await server.send(valid + FAULTS["opcode 3"][0])
-        await frame_of_kind(server, CLOSE)
-        await server.send(build_frame(TEXT, b"ignored") * 3)
-        server.writer.close()
+        await frame_of_kind(server, Opcode.CLOSE)
+        await server.send(encode_frame(Opcode.TEXT, b"ignored") * 3)
+        server.close()
         info = await conn.wait_closed()
         assert info.discarded_messages == 0
         assert [message async for message in conn] == [str(number) for number in range(count)]

@@ -14,8 +14,8 @@ import weakref
 import pytest
 
 from behaviour.servers import WAIT, echo_frames
-from support.wire import Wire, raw_server
 from wsclient import ConnectError, websocket_connect
+from wsclient.testing.raw import RawConnection, RawServer
 
 NOISE = ("never retrieved", "destroyed", "never awaited", "Traceback", "Unclosed", "unclosed tr")
 
@@ -71,15 +71,15 @@ async def serve_and_run(source: str, *options: str) -> subprocess.CompletedProce
     """Run a program against an echo server, which must learn of its end."""
     ended = asyncio.Event()
 
-    async def serve(wire: Wire) -> None:
+    async def serve(wire: RawConnection) -> None:
         try:
             await wire.accept()
             await echo_frames(wire)
         finally:
             ended.set()
 
-    async with raw_server(serve) as port:
-        url = f"ws://127.0.0.1:{port}/"
+    async with RawServer(serve) as server:
+        url = server.url
         result = await asyncio.to_thread(run, source, url, *options)
         await asyncio.wait_for(ended.wait(), WAIT)
     return result
@@ -137,11 +137,11 @@ async def test_loop_ends_while_connecting(seconds: float) -> None:
         await asyncio.sleep({seconds})
         """
 
-    async def serve(wire: Wire) -> None:
+    async def serve(wire: RawConnection) -> None:
         await wire.read_to_end()
 
-    async with raw_server(serve) as port:
-        url = f"ws://127.0.0.1:{port}/"
+    async with RawServer(serve) as server:
+        url = server.url
         result = await asyncio.to_thread(run, program(body), url, "-W", "error")
     assert (result.returncode, result.stderr) == (0, "")
 

@@ -21,24 +21,15 @@ from behaviour.servers import (
     say_goodbye,
 )
 from support.process import PeerProcess, Peers
-from support.relay import relay
-from support.wire import (
-    BINARY,
-    CLOSE,
-    CONTINUATION,
-    PING,
-    PONG,
-    TEXT,
-    Wire,
-    build_frame,
-    close_frame,
-    raw_server,
-)
 from wsclient import (
     MessageTooBigError,
     WebSocketClosedError,
     websocket_connect,
 )
+from wsclient.protocol.opcodes import Opcode
+from wsclient.testing.faults import FaultProxy, Line
+from wsclient.testing.frames import close_frame, encode_frame
+from wsclient.testing.raw import RawConnection, RawServer
 
 INTERVAL = 0.1
 """Seconds between pings where a test waits for many of them."""
@@ -50,23 +41,23 @@ INTERVAL = 0.1
 async def test_e1_slow_consumer_survives_keepalive() -> None:
     count, size = 320, 65536
 
-    async def flood(wire: Wire) -> None:
+    async def flood(wire: RawConnection) -> None:
         for number in range(count):
             await wire.send(numbered_frame(number, size))
 
-    async def answer(wire: Wire) -> None:
-        while (frame := await wire.read_frame()).opcode != CLOSE:
-            if frame.opcode == PING:
-                await wire.send_frame(PONG, frame.payload)
-        await wire.send_frame(CLOSE, frame.payload)
+    async def answer(wire: RawConnection) -> None:
+        while (frame := await wire.read_frame()).opcode != Opcode.CLOSE:
+            if frame.opcode == Opcode.PING:
+                await wire.send_frame(Opcode.PONG, frame.payload)
+        await wire.send_frame(Opcode.CLOSE, frame.payload)
 
-    async def serve(wire: Wire) -> None:
+    async def serve(wire: RawConnection) -> None:
         await wire.accept()
         await asyncio.gather(flood(wire), answer(wire))
 
     options: dict[str, Any] = {"ping_interval": INTERVAL, "ping_timeout": INTERVAL}
-    async with raw_server(serve) as port:
-        conn = await websocket_connect(f"ws://127.0.0.1:{port}/", **options)
+    async with RawServer(serve) as server:
+        conn = await websocket_connect(server.url, **options)
         await asyncio.sleep(15 * INTERVAL)
         assert conn.close_info is None
         assert conn.stats().reading_paused
@@ -82,20 +73,20 @@ async def test_e1_slow_consumer_survives_keepalive() -> None:
 async def test_e1_reader_slower_than_the_flood_survives_too() -> None:
     count, size = 24, 65536
 
-    async def serve(wire: Wire) -> None:
+    async def serve(wire: RawConnection) -> None:
         await wire.accept()
         for number in range(count):
             await wire.send(numbered_frame(number, size))
         # Its pongs come behind the flood, and late.
-        while (frame := await wire.read_frame()).opcode != CLOSE:
-            await wire.send_frame(PONG, frame.payload)
-        await wire.send_frame(CLOSE, frame.payload)
+        while (frame := await wire.read_frame()).opcode != Opcode.CLOSE:
+            await wire.send_frame(Opcode.PONG, frame.payload)
+        await wire.send_frame(Opcode.CLOSE, frame.payload)
 
     keepalive = {"ping_interval": 0.05, "ping_timeout": 0.05}
     options: dict[str, Any] = {**keepalive, "max_queue_messages": 2}
     async with (
-        raw_server(serve) as port,
-        websocket_connect(f"ws://127.0.0.1:{port}/", **options) as conn,
+        RawServer(serve) as server,
+        websocket_connect(server.url, **options) as conn,
     ):
         for number in range(count):
             await asyncio.sleep(0.03)
@@ -115,9 +106,10 @@ def far_peer(peers: Peers) -> PeerProcess:
 
 async def test_e2_blocked_loop_survives_keepalive(far_peer: PeerProcess) -> None:
     ponged = asyncio.Event()
-    with relay(far_peer.port, delay=0.05) as between:
+    far = Line(latency=0.05)
+    with FaultProxy(far_peer.url("/echo"), to_client=far, to_server=far) as proxy:
         conn = await websocket_connect(
-            f"ws://127.0.0.1:{between.port}/echo",
+            proxy.url,
             ping_interval=0.3,
             ping_timeout=0.4,
             on_pong=lambda _: ponged.set(),
@@ -139,12 +131,12 @@ async def test_e2_blocked_loop_survives_keepalive(far_peer: PeerProcess) -> None
 
 
 async def test_e3_accept_then_close_says_to_come_back_later() -> None:
-    async def serve(wire: Wire) -> None:
+    async def serve(wire: RawConnection) -> None:
         await wire.accept(extra=close_frame(1013, "try later"))
 
-    async with raw_server(serve) as port:
+    async with RawServer(serve) as server:
         for _ in range(20):
-            conn = await websocket_connect(f"ws://127.0.0.1:{port}/")
+            conn = await websocket_connect(server.url)
             assert await conn.read_message() is None
             info = await conn.wait_closed()
             expect_info(
@@ -167,8 +159,8 @@ async def test_e4_ping_is_answered_outside_of_a_receive_call() -> None:
     loop = asyncio.get_running_loop()
     async with connected() as (conn, server):
         begun = loop.time()
-        await server.send_frame(PING, b"are you there")
-        frame = await frame_of_kind(server, PONG)
+        await server.send_frame(Opcode.PING, b"are you there")
+        frame = await frame_of_kind(server, Opcode.PONG)
         assert loop.time() - begun < 0.5
         assert (frame.payload, frame.masked) == (b"are you there", True)
         await say_goodbye(server, 1000)
@@ -181,7 +173,7 @@ async def test_e4_ping_is_answered_outside_of_a_receive_call() -> None:
 async def test_e5_abort_while_iterating_is_explained(caplog: pytest.LogCaptureFixture) -> None:
     received = []
     async with connected() as (conn, server):
-        await server.send_frame(TEXT, b"one")
+        await server.send_frame(Opcode.TEXT, b"one")
         caplog.set_level(logging.WARNING, "wsclient")
         async for message in conn:
             received.append(message)
@@ -221,7 +213,7 @@ async def test_e6_read_that_times_out_harms_nothing() -> None:
         assert (conn.close_code, conn.close_reason, conn.close_info) == (None, None, None)
         assert not conn.closed
         for number in range(5):
-            await server.send_frame(TEXT, b"%d" % number)
+            await server.send_frame(Opcode.TEXT, b"%d" % number)
         assert [await conn.read_message() for _ in range(5)] == list("01234")
         closing = conn.close(1000, "done")
         frame = await agree(server)
@@ -245,7 +237,9 @@ async def test_e7_async_callbacks_are_awaited_in_order() -> None:
             ended.set()
 
     async with connected(on_message_callback=on_message) as (conn, server):
-        await server.send(b"".join(build_frame(TEXT, b"%d" % number) for number in range(3)))
+        await server.send(
+            b"".join(encode_frame(Opcode.TEXT, b"%d" % number) for number in range(3))
+        )
         await say_goodbye(server, 1000)
         await asyncio.wait_for(ended.wait(), WAIT)
         await conn.wait_closed()
@@ -285,7 +279,7 @@ async def test_e8_callback_that_raises(
 ) -> None:
     log = Log()
     async with connected(on_message_callback=kind(log)) as (conn, server):
-        frames = [build_frame(TEXT, text) for text in (b"good", b"bad", b"never seen")]
+        frames = [encode_frame(Opcode.TEXT, text) for text in (b"good", b"bad", b"never seen")]
         await server.send(b"".join(frames))
         assert (await agree(server)).close_code == 1011
         for _ in range(2):
@@ -308,7 +302,7 @@ async def test_e8_last_call_is_none_exactly_once(
 ) -> None:
     log = Log()
     async with connected(on_message_callback=kind(log)) as (conn, server):
-        await server.send_frame(TEXT, b"good")
+        await server.send_frame(Opcode.TEXT, b"good")
         await say_goodbye(server, 1000)
         await conn.wait_closed()
         await conn.close()
@@ -321,7 +315,7 @@ async def test_e8_last_call_is_none_exactly_once(
 
 async def test_e9_read_behind_the_end_gives_none_again() -> None:
     async with connected() as (conn, server):
-        await server.send_frame(TEXT, b"last")
+        await server.send_frame(Opcode.TEXT, b"last")
         await say_goodbye(server, 1000)
         assert await conn.read_message() == "last"
         for _ in range(3):
@@ -333,12 +327,12 @@ async def test_e9_read_behind_the_end_gives_none_again() -> None:
 
 
 def whole(size: int) -> bytes:
-    return build_frame(BINARY, b"x" * size)
+    return encode_frame(Opcode.BINARY, b"x" * size)
 
 
 def in_fragments(size: int) -> bytes:
-    first = build_frame(BINARY, b"x" * 600, fin=False)
-    return first + build_frame(CONTINUATION, b"x" * (size - 600))
+    first = encode_frame(Opcode.BINARY, b"x" * 600, fin=False)
+    return first + encode_frame(Opcode.CONTINUATION, b"x" * (size - 600))
 
 
 @pytest.mark.parametrize("build", [whole, in_fragments])
@@ -347,10 +341,10 @@ async def test_e13_message_of_the_limit_is_delivered(build: Callable[[int], byte
         await server.send(build(1000))
         assert await conn.read_message() == b"x" * 1000
         await server.send(build(1001))
-        frame = await frame_of_kind(server, CLOSE)
+        frame = await frame_of_kind(server, Opcode.CLOSE)
         assert frame.close_code == 1009
         assert "1000" in frame.close_reason
-        server.writer.close()
+        server.close()
         info = await conn.wait_closed()
         expect_info(info, cause="message_too_big", sent=1009, initiator="local", clean=False)
         assert isinstance(info.exception, MessageTooBigError)
@@ -365,8 +359,8 @@ async def test_e13_header_of_a_too_big_message_is_enough(size: int) -> None:
         await server.send(
             b"\x82\x7f" + size.to_bytes(8, "big") if size > 65535 else whole(1001)[:4]
         )
-        assert (await frame_of_kind(server, CLOSE)).close_code == 1009
-        server.writer.close()
+        assert (await frame_of_kind(server, Opcode.CLOSE)).close_code == 1009
+        server.close()
         expect_info(await conn.wait_closed(), cause="message_too_big")
 
 
@@ -387,19 +381,19 @@ async def test_e13_no_limit(limit: int | None) -> None:
 
 
 async def test_e14_everything_can_be_asked_after_the_end() -> None:
-    async def serve(wire: Wire) -> None:
+    async def serve(wire: RawConnection) -> None:
         await wire.accept({"Sec-WebSocket-Protocol": "chat", "X-Mine": "yes"})
         await agree(wire)
 
-    async with raw_server(serve) as port:
-        conn = await websocket_connect(f"ws://127.0.0.1:{port}/", subprotocols=["chat"])
+    async with RawServer(serve) as server:
+        conn = await websocket_connect(server.url, subprotocols=["chat"])
         for _ in range(2):
             assert conn.selected_subprotocol == "chat"
             assert conn.request_headers["sec-websocket-protocol"] == "chat"
             assert conn.response_headers["x-mine"] == "yes"
-            assert str(conn.url) == f"ws://127.0.0.1:{port}/"
+            assert str(conn.url) == server.url
             assert conn.local_address[0] == "127.0.0.1"
-            assert conn.remote_address == ("127.0.0.1", port)
+            assert conn.remote_address == ("127.0.0.1", server.port)
             assert conn.tls is None
             assert conn.latency is None
             assert conn.stats().messages_received == 0
@@ -419,7 +413,7 @@ async def test_e15_read_that_is_not_awaited_takes_no_message() -> None:
     async with connected() as (conn, server):
         dropped = conn.read_message()
         for number in range(4):
-            await server.send_frame(TEXT, b"%d" % number)
+            await server.send_frame(Opcode.TEXT, b"%d" % number)
         dropped.close()
         assert [await conn.read_message() for _ in range(4)] == list("0123")
         await say_goodbye(server, 1000)
@@ -431,10 +425,10 @@ async def test_e15_read_with_a_callback_need_not_be_awaited() -> None:
     async with connected() as (conn, server):
         first = conn.read_message(callback=futures.append)
         awaited = conn.read_message(callback=futures.append)
-        await server.send_frame(TEXT, b"0")
-        await server.send_frame(TEXT, b"1")
+        await server.send_frame(Opcode.TEXT, b"0")
+        await server.send_frame(Opcode.TEXT, b"1")
         assert await awaited == "1"
-        await server.send_frame(TEXT, b"2")
+        await server.send_frame(Opcode.TEXT, b"2")
         assert await conn.read_message() == "2"
         await say_goodbye(server, 1000)
         last = conn.read_message(callback=futures.append)

@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import inspect
-import ssl
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
 from behaviour.servers import WAIT, Resolver, agree, echo, failure
-from support.certificates import Certificates
 from support.proxies import connect_proxy, socks5_proxy
-from support.wire import Request, Wire, raw_server
 from wsclient import (
     ConnectTimeoutError,
     ProxyError,
@@ -23,6 +21,8 @@ from wsclient import (
     websocket_connect,
 )
 from wsclient.opening.tunnel import TunnelConnector, TunnelRequest
+from wsclient.testing.certificates import IssuedCertificate
+from wsclient.testing.raw import RawConnection, RawRequest, RawServer
 
 
 @pytest.fixture(autouse=True)
@@ -45,41 +45,41 @@ async def visit(url: str, **options: Any) -> Any:
 
 
 async def test_ws_goes_through_a_tunnel() -> None:
-    async with raw_server(echo) as port, connect_proxy() as proxy:
-        address = await visit(f"ws://127.0.0.1:{port}/", proxy=proxy.url)
+    async with RawServer(echo) as server, connect_proxy() as proxy:
+        address = await visit(server.url, proxy=proxy.url)
         assert address == ("127.0.0.1", proxy.port)
         # RFC 6455, section 4.1: CONNECT for ws:// too.
-        assert proxy.requests == [("CONNECT", f"127.0.0.1:{port}")]
+        assert proxy.requests == [("CONNECT", f"127.0.0.1:{server.port}")]
 
 
-async def test_wss_goes_through_a_tunnel(certificates: Certificates) -> None:
-    context = certificates.client_context()
+async def test_wss_goes_through_a_tunnel(certificates: IssuedCertificate) -> None:
+    context = certificates.trust_context()
     async with (
-        raw_server(echo, ssl=certificates.server_context()) as port,
+        RawServer(echo, tls=certificates.server_context()) as server,
         connect_proxy() as proxy,
     ):
-        await visit(f"wss://127.0.0.1:{port}/", proxy=proxy.url, ssl=context)
-        assert proxy.requests == [("CONNECT", f"127.0.0.1:{port}")]
+        await visit(server.url, proxy=proxy.url, ssl=context)
+        assert proxy.requests == [("CONNECT", f"127.0.0.1:{server.port}")]
 
 
 async def test_proxy_resolves_the_host_name() -> None:
-    async with raw_server(echo) as port, connect_proxy() as proxy:
-        await visit(f"ws://localhost:{port}/", proxy=proxy.url)
-        assert proxy.requests == [("CONNECT", f"localhost:{port}")]
+    async with RawServer(echo) as server, connect_proxy() as proxy:
+        await visit(f"ws://localhost:{server.port}/", proxy=proxy.url)
+        assert proxy.requests == [("CONNECT", f"localhost:{server.port}")]
 
 
 async def test_headers_for_the_proxy_and_for_the_server() -> None:
-    requests: list[Request] = []
+    requests: list[RawRequest] = []
 
-    async def serve(wire: Wire) -> None:
+    async def serve(wire: RawConnection) -> None:
         requests.append(await wire.accept())
         await agree(wire)
 
     async with (
-        raw_server(serve) as port,
+        RawServer(serve) as server,
         connect_proxy() as proxy,
         websocket_connect(
-            f"ws://127.0.0.1:{port}/",
+            server.url,
             proxy=proxy.url,
             proxy_headers={"X-Proxy": "a"},
             headers={"X-Server": "b"},
@@ -96,15 +96,15 @@ async def test_headers_for_the_proxy_and_for_the_server() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["ws", "wss"])
-async def test_proxy_with_login(scheme: str, certificates: Certificates) -> None:
+async def test_proxy_with_login(scheme: str, certificates: IssuedCertificate) -> None:
     secure = scheme == "wss"
     server_ssl = certificates.server_context() if secure else None
-    context = certificates.client_context() if secure else None
+    context = certificates.trust_context() if secure else None
     async with (
-        raw_server(echo, ssl=server_ssl) as port,
+        RawServer(echo, tls=server_ssl) as server,
         connect_proxy(auth=("us@er", "se:cret")) as proxy,
     ):
-        url = f"{scheme}://127.0.0.1:{port}/"
+        url = f"{scheme}://127.0.0.1:{server.port}/"
         login = proxy.url.replace("//", "//us%40er:se%3Acret@")
         await visit(url, proxy=login, ssl=context)
         sent = proxy.headers[0]["proxy-authorization"]
@@ -140,29 +140,29 @@ async def test_proxy_whose_name_is_unknown() -> None:
     assert "nowhere.invalid" in str(error)
 
 
-async def hangs_up(wire: Wire) -> None:
+async def hangs_up(wire: RawConnection) -> None:
     await wire.read_request()
 
 
-async def babbles(wire: Wire) -> None:
+async def babbles(wire: RawConnection) -> None:
     await wire.read_request()
     await wire.send(b"what?\r\n\r\n")
 
 
 @pytest.mark.parametrize("serve", [hangs_up, babbles])
 async def test_proxy_that_is_none(serve: Any) -> None:
-    async with raw_server(serve) as port:
-        error = await failure("ws://127.0.0.1:9/", proxy=f"http://127.0.0.1:{port}")
+    async with RawServer(serve) as server:
+        error = await failure("ws://127.0.0.1:9/", proxy=f"http://127.0.0.1:{server.port}")
     assert isinstance(error, ProxyError), repr(error)
-    assert f"127.0.0.1:{port}" in str(error)
+    assert f"127.0.0.1:{server.port}" in str(error)
 
 
 async def test_budget_covers_the_proxy() -> None:
-    async def serve(wire: Wire) -> None:
+    async def serve(wire: RawConnection) -> None:
         await wire.read_to_end()
 
-    async with raw_server(serve) as port:
-        proxy = f"http://127.0.0.1:{port}"
+    async with RawServer(serve) as server:
+        proxy = f"http://127.0.0.1:{server.port}"
         error = await failure("ws://127.0.0.1:9/", proxy=proxy, connect_timeout=0.1)
     assert isinstance(error, ConnectTimeoutError)
 
@@ -170,13 +170,13 @@ async def test_budget_covers_the_proxy() -> None:
 async def test_cancel_while_the_proxy_thinks() -> None:
     begun = asyncio.Event()
 
-    async def serve(wire: Wire) -> None:
+    async def serve(wire: RawConnection) -> None:
         await wire.read_request()
         begun.set()
         assert await wire.read_to_end() == b""
 
-    async with raw_server(serve) as port:
-        attempt = websocket_connect("ws://127.0.0.1:9/", proxy=f"http://127.0.0.1:{port}")
+    async with RawServer(serve) as server:
+        attempt = websocket_connect("ws://127.0.0.1:9/", proxy=f"http://127.0.0.1:{server.port}")
         task = asyncio.create_task(attempt)
         await asyncio.wait_for(begun.wait(), WAIT)
         task.cancel()
@@ -184,14 +184,14 @@ async def test_cancel_while_the_proxy_thinks() -> None:
             await task
 
 
-async def test_session_of_the_caller_with_a_proxy(certificates: Certificates) -> None:
-    context = certificates.client_context()
+async def test_session_of_the_caller_with_a_proxy(certificates: IssuedCertificate) -> None:
+    context = certificates.trust_context()
     async with (
-        raw_server(echo, ssl=certificates.server_context()) as port,
+        RawServer(echo, tls=certificates.server_context()) as server,
         connect_proxy() as proxy,
         aiohttp.ClientSession() as session,
     ):
-        url = f"wss://127.0.0.1:{port}/"
+        url = server.url
         await visit(url, proxy=proxy.url, session=session, ssl=context)
         assert len(proxy.requests) == 1
 
@@ -200,11 +200,11 @@ async def test_session_of_the_caller_with_a_proxy(certificates: Certificates) ->
 
 
 async def test_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with raw_server(echo) as port, connect_proxy() as proxy:
-        url = f"ws://127.0.0.1:{port}/"
+    async with RawServer(echo) as server, connect_proxy() as proxy:
+        url = server.url
         monkeypatch.setenv("http_proxy", proxy.url)
         assert (await visit(url))[1] == proxy.port
-        assert (await visit(url, proxy=None))[1] == port
+        assert (await visit(url, proxy=None))[1] == server.port
         assert len(proxy.requests) == 1
 
 
@@ -226,39 +226,39 @@ async def test_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None
 async def test_variables_of_the_environment(
     variables: dict[str, str], proxied: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with raw_server(echo) as port, connect_proxy() as proxy:
+    async with RawServer(echo) as server, connect_proxy() as proxy:
         for name, value in variables.items():
             monkeypatch.setenv(name, value.replace("P", proxy.url) if value == "P" else value)
-        address = await visit(f"ws://127.0.0.1:{port}/")
-        assert address[1] == (proxy.port if proxied else port)
+        address = await visit(server.url)
+        assert address[1] == (proxy.port if proxied else server.port)
         assert len(proxy.requests) == proxied
 
 
 async def test_variables_for_wss(
-    monkeypatch: pytest.MonkeyPatch, certificates: Certificates
+    monkeypatch: pytest.MonkeyPatch, certificates: IssuedCertificate
 ) -> None:
-    context = certificates.client_context()
+    context = certificates.trust_context()
     async with (
-        raw_server(echo, ssl=certificates.server_context()) as port,
+        RawServer(echo, tls=certificates.server_context()) as server,
         connect_proxy() as proxy,
     ):
         monkeypatch.setenv("https_proxy", proxy.url)
         monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-        assert (await visit(f"wss://127.0.0.1:{port}/", ssl=context))[1] == proxy.port
+        assert (await visit(server.url, ssl=context))[1] == proxy.port
 
 
 async def test_environment_is_asked_for_each_hop(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with raw_server(echo) as port, connect_proxy() as proxy:
+    async with RawServer(echo) as server, connect_proxy() as proxy:
 
-        async def serve(wire: Wire) -> None:
+        async def serve(wire: RawConnection) -> None:
             await wire.read_request()
-            await wire.respond("302 Found", {"Location": f"ws://localhost:{port}/"})
+            await wire.respond("302 Found", {"Location": f"ws://localhost:{server.port}/"})
 
-        async with raw_server(serve) as first:
+        async with RawServer(serve) as first:
             monkeypatch.setenv("http_proxy", proxy.url)
             monkeypatch.setenv("no_proxy", "127.0.0.1")
-            assert (await visit(f"ws://127.0.0.1:{first}/"))[1] == proxy.port
-        assert proxy.requests == [("CONNECT", f"localhost:{port}")]
+            assert (await visit(first.url))[1] == proxy.port
+        assert proxy.requests == [("CONNECT", f"localhost:{server.port}")]
 
 
 async def test_useless_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,18 +273,18 @@ async def test_useless_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize("scheme", ["ws", "wss"])
-async def test_https_proxy(scheme: str, certificates: Certificates) -> None:
-    trust = TLSConfig(cafile=str(certificates.ca_file))
+async def test_https_proxy(scheme: str, certificates: IssuedCertificate) -> None:
+    trust = TLSConfig(cadata=certificates.root_pem)
     server_ssl = certificates.server_context() if scheme == "wss" else None
     async with (
-        raw_server(echo, ssl=server_ssl) as port,
+        RawServer(echo, tls=server_ssl) as server,
         connect_proxy(ssl=certificates.server_context()) as proxy,
     ):
         options: dict[str, Any] = {"tls": trust} if scheme == "wss" else {}
-        url = f"{scheme}://127.0.0.1:{port}/"
+        url = f"{scheme}://127.0.0.1:{server.port}/"
         address = await visit(url, proxy=proxy.url, proxy_tls=trust, **options)
         assert address == ("127.0.0.1", proxy.port)
-        assert proxy.requests == [("CONNECT", f"127.0.0.1:{port}")]
+        assert proxy.requests == [("CONNECT", f"127.0.0.1:{server.port}")]
         async with websocket_connect(url, proxy=proxy.url, proxy_tls=trust, **options) as conn:
             # About TLS with the server, not with the proxy.
             assert (conn.tls is not None) == (scheme == "wss")
@@ -292,9 +292,9 @@ async def test_https_proxy(scheme: str, certificates: Certificates) -> None:
 
 @pytest.mark.parametrize("scheme", ["ws", "wss"])
 async def test_trust_in_the_server_is_no_trust_in_the_proxy(
-    scheme: str, certificates: Certificates
+    scheme: str, certificates: IssuedCertificate
 ) -> None:
-    trust = TLSConfig(cafile=str(certificates.ca_file))
+    trust = TLSConfig(cadata=certificates.root_pem)
     async with connect_proxy(ssl=certificates.server_context()) as proxy:
         error = await failure(f"{scheme}://127.0.0.1:9/", proxy=proxy.url, tls=trust)
         assert proxy.requests == []
@@ -305,25 +305,24 @@ async def test_trust_in_the_server_is_no_trust_in_the_proxy(
 
 @pytest.mark.parametrize("scheme", ["ws", "wss"])
 async def test_proxy_is_not_shown_the_certificate_for_the_server(
-    scheme: str, certificates: Certificates
+    scheme: str, certificates: IssuedCertificate, tmp_path: Path
 ) -> None:
     shown: list[object] = []
 
-    async def serve(wire: Wire) -> None:
+    async def serve(wire: RawConnection) -> None:
         await wire.read_request()
         shown.append(wire.writer.get_extra_info("ssl_object").getpeercert())
         await wire.respond("403 Forbidden", {"Connection": "close"})
 
-    asking = certificates.server_context()
-    asking.load_verify_locations(certificates.ca_file)
-    asking.verify_mode = ssl.CERT_OPTIONAL
-    mine = (str(certificates.cert_file), str(certificates.key_file))
-    async with raw_server(serve, ssl=asking) as port:
+    asking = certificates.server_context(client_ca=certificates, require=False)
+    files = certificates.write(tmp_path)
+    mine = (files.cert_file, files.key_file)
+    async with RawServer(serve, tls=asking) as server:
         error = await failure(
             f"{scheme}://127.0.0.1:9/",
-            proxy=f"https://127.0.0.1:{port}",
-            tls=TLSConfig(cafile=str(certificates.ca_file), cert=mine),
-            proxy_tls=TLSConfig(cafile=str(certificates.ca_file)),
+            proxy=f"https://127.0.0.1:{server.port}",
+            tls=TLSConfig(cadata=certificates.root_pem, cert=mine),
+            proxy_tls=TLSConfig(cadata=certificates.root_pem),
         )
     assert isinstance(error, ProxyError)
     assert error.status == 403
@@ -336,24 +335,24 @@ async def test_proxy_is_not_shown_the_certificate_for_the_server(
 @pytest.mark.parametrize(("scheme", "asked"), [("socks5", "127.0.0.1"), ("socks5h", "localhost")])
 async def test_socks_proxy(scheme: str, asked: str) -> None:
     pytest.importorskip("aiohttp_socks")
-    async with raw_server(echo) as port, socks5_proxy() as proxy:
+    async with RawServer(echo) as server, socks5_proxy() as proxy:
         await visit(
-            f"ws://localhost:{port}/",
+            f"ws://localhost:{server.port}/",
             proxy=f"{scheme}://127.0.0.1:{proxy.port}",
             resolver=Resolver(),
         )
-        assert proxy.requests == [("CONNECT", f"{asked}:{port}")]
+        assert proxy.requests == [("CONNECT", f"{asked}:{server.port}")]
 
 
-async def test_wss_through_a_socks_proxy(certificates: Certificates) -> None:
+async def test_wss_through_a_socks_proxy(certificates: IssuedCertificate) -> None:
     pytest.importorskip("aiohttp_socks")
-    context = certificates.client_context()
+    context = certificates.trust_context()
     async with (
-        raw_server(echo, ssl=certificates.server_context()) as port,
+        RawServer(echo, tls=certificates.server_context()) as server,
         socks5_proxy() as proxy,
     ):
-        await visit(f"wss://127.0.0.1:{port}/", proxy=proxy.url, ssl=context)
-        assert proxy.requests == [("CONNECT", f"127.0.0.1:{port}")]
+        await visit(server.url, proxy=proxy.url, ssl=context)
+        assert proxy.requests == [("CONNECT", f"127.0.0.1:{server.port}")]
 
 
 async def test_socks_proxy_that_cannot_reach_the_server() -> None:
@@ -405,6 +404,6 @@ async def test_overridden_methods_are_called(monkeypatch: pytest.MonkeyPatch) ->
     spy(TunnelConnector, "_get_ssl_context")
     spy(TunnelConnector, "_start_tls_connection")
     spy(TunnelRequest, "is_ssl")
-    async with raw_server(echo) as port, connect_proxy() as proxy:
-        await visit(f"ws://127.0.0.1:{port}/", proxy=proxy.url)
+    async with RawServer(echo) as server, connect_proxy() as proxy:
+        await visit(server.url, proxy=proxy.url)
     assert called == {"_get_ssl_context", "_start_tls_connection", "is_ssl"}

@@ -12,9 +12,9 @@ import aiohttp
 import pytest
 
 from behaviour.servers import WAIT, echo_frames
-from support.certificates import Certificates
-from support.wire import Request, Wire, raw_server
 from wsclient import HandshakeError, InvalidURLError, RedirectError, websocket_connect
+from wsclient.testing.certificates import IssuedCertificate
+from wsclient.testing.raw import RawConnection, RawRequest, RawServer
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Site:
     """
 
     targets: dict[str, tuple[str, dict[str, str]]] = field(default_factory=dict)
-    requests: list[Request] = field(default_factory=list)
+    requests: list[RawRequest] = field(default_factory=list)
     port: int = 0
     status: str = "302 Found"
 
@@ -37,7 +37,7 @@ class Site:
     def redirect(self, path: str, location: str, **fields: str) -> None:
         self.targets[path] = (location, {k.replace("_", "-"): v for k, v in fields.items()})
 
-    async def serve(self, wire: Wire) -> None:
+    async def serve(self, wire: RawConnection) -> None:
         request = await wire.read_request()
         self.requests.append(request)
         if request.target in self.targets:
@@ -51,7 +51,8 @@ class Site:
 async def site(ssl: Any = None) -> AsyncIterator[Site]:
     """Run a site."""
     running = Site()
-    async with raw_server(running.serve, ssl=ssl) as running.port:
+    async with RawServer(running.serve, tls=ssl) as server:
+        running.port = server.port
         yield running
 
 
@@ -116,19 +117,19 @@ async def test_endless_redirects_end() -> None:
         assert len(here.requests) == 11
 
 
-async def test_no_way_from_wss_to_ws(certificates: Certificates) -> None:
+async def test_no_way_from_wss_to_ws(certificates: IssuedCertificate) -> None:
     async with site(certificates.server_context()) as here, site() as there:
         here.redirect("/", there.url("/", scheme="http"))
-        error = await refused(here.url("/", scheme="wss"), ssl=certificates.client_context())
+        error = await refused(here.url("/", scheme="wss"), ssl=certificates.trust_context())
         assert "wss:// to ws://" in str(error)
         assert error.history == (here.url("/", scheme="wss"), there.url("/"))
         assert there.requests == []
 
 
-async def test_way_from_ws_to_wss(certificates: Certificates) -> None:
+async def test_way_from_ws_to_wss(certificates: IssuedCertificate) -> None:
     async with site() as here, site(certificates.server_context()) as there:
         here.redirect("/", there.url("/", scheme="wss"))
-        options = {"ssl": certificates.client_context()}
+        options = {"ssl": certificates.trust_context()}
         assert await visit(here.url("/"), **options) == there.url("/", scheme="wss")
 
 
@@ -199,14 +200,14 @@ async def test_secrets_do_not_come_back_on_a_way_back() -> None:
 
 
 async def test_digest_stays_behind_when_the_origin_changes() -> None:
-    async def challenge(wire: Wire) -> None:
+    async def challenge(wire: RawConnection) -> None:
         requests.append(await wire.read_request())
         fields = {"WWW-Authenticate": 'Digest realm="r", nonce="n", qop="auth", algorithm=MD5'}
         await wire.respond("401 Unauthorized", {**fields, "Connection": "close"})
 
-    requests: list[Request] = []
-    async with site() as here, raw_server(challenge) as port:
-        here.redirect("/", f"ws://127.0.0.1:{port}/")
+    requests: list[RawRequest] = []
+    async with site() as here, RawServer(challenge) as server:
+        here.redirect("/", server.url)
         with pytest.raises(HandshakeError):
             await websocket_connect(
                 here.url("/"), auth=aiohttp.DigestAuthMiddleware("user", "secret")

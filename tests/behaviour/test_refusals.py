@@ -8,9 +8,9 @@ import pytest
 from aiohttp.abc import ResolveResult
 
 from behaviour.servers import Resolver, agree, check_failure, echo, expect_info, failure
-from support.certificates import Certificates
-from support.wire import Wire, raw_server
 from wsclient import HandshakeError, TLSError, websocket_connect
+from wsclient.testing.certificates import IssuedCertificate
+from wsclient.testing.raw import RawConnection, RawServer
 
 
 async def test_connection_refused(closed_port: int) -> None:
@@ -36,36 +36,36 @@ async def test_name_that_the_system_cannot_resolve() -> None:
 UPGRADE = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
 
 
-async def no_http(wire: Wire) -> None:
+async def no_http(wire: RawConnection) -> None:
     await wire.read_request()
     await wire.send(b"500 unrecognized command\r\n")
     await wire.read_to_end()
 
 
-async def greeting(wire: Wire) -> None:
+async def greeting(wire: RawConnection) -> None:
     await wire.send(b"220 mail.test ESMTP ready\r\n")
     await wire.read_to_end()
 
 
-async def binary_noise(wire: Wire) -> None:
+async def binary_noise(wire: RawConnection) -> None:
     await wire.read_request()
     await wire.send(bytes(range(256)) * 4)
 
 
-async def endless_header(wire: Wire) -> None:
+async def endless_header(wire: RawConnection) -> None:
     await wire.read_request()
     await wire.send(b"HTTP/1.1 101 Switching Protocols\r\nX-Long: " + b"x" * 100_000)
 
 
-async def close_at_once(wire: Wire) -> None:
-    wire.writer.close()
+async def close_at_once(wire: RawConnection) -> None:
+    wire.close()
 
 
-async def close_after_the_request(wire: Wire) -> None:
+async def close_after_the_request(wire: RawConnection) -> None:
     await wire.read_request()
 
 
-async def close_in_the_headers(wire: Wire) -> None:
+async def close_in_the_headers(wire: RawConnection) -> None:
     await wire.read_request()
     await wire.send(UPGRADE)
 
@@ -83,45 +83,47 @@ async def close_in_the_headers(wire: Wire) -> None:
     ],
 )
 async def test_server_that_is_none(
-    serve: Callable[[Wire], Awaitable[None]], words: list[str]
+    serve: Callable[[RawConnection], Awaitable[None]], words: list[str]
 ) -> None:
     served = []
 
-    async def count(wire: Wire) -> None:
+    async def count(wire: RawConnection) -> None:
         served.append(wire)
         await serve(wire)
 
-    async with raw_server(count) as port:
-        url = f"ws://127.0.0.1:{port}/"
+    async with RawServer(count) as server:
+        url = server.url
         check_failure(await failure(url), "http", url, *words)
     assert len(served) == 1, "a failed request must not be repeated"
 
 
 async def test_plain_http_for_wss() -> None:
-    async def serve(wire: Wire) -> None:
+    async def serve(wire: RawConnection) -> None:
         await wire.reader.read(100)
         await wire.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
-    async with raw_server(serve) as port:
-        error = await failure(f"wss://127.0.0.1:{port}/")
+    async with RawServer(serve) as server:
+        error = await failure(f"wss://127.0.0.1:{server.port}/")
     check_failure(error, "tls", "ws:// instead of wss://")
     assert isinstance(error, TLSError)
     assert error.reason == "WRONG_VERSION_NUMBER"
 
 
-async def test_certificate_of_an_unknown_authority(certificates: Certificates) -> None:
-    async with raw_server(echo, ssl=certificates.server_context()) as port:
-        error = await failure(f"wss://127.0.0.1:{port}/")
+async def test_certificate_of_an_unknown_authority(certificates: IssuedCertificate) -> None:
+    async with RawServer(echo, tls=certificates.server_context()) as server:
+        error = await failure(server.url)
     check_failure(error, "tls", "certificate", "cafile")
     assert isinstance(error.__cause__, Exception)
     assert isinstance(error, TLSError)
     assert error.verify_code in {18, 19, 20, 21}
 
 
-async def test_certificate_of_another_host(certificates: Certificates) -> None:
-    async with raw_server(echo, ssl=certificates.server_context()) as port:
+async def test_certificate_of_another_host(certificates: IssuedCertificate) -> None:
+    async with RawServer(echo, tls=certificates.server_context()) as server:
         error = await failure(
-            f"wss://elsewhere.test:{port}/", ssl=certificates.client_context(), resolver=Resolver()
+            f"wss://elsewhere.test:{server.port}/",
+            ssl=certificates.trust_context(),
+            resolver=Resolver(),
         )
     check_failure(error, "tls", "elsewhere.test")
 
@@ -143,12 +145,12 @@ async def test_certificate_of_another_host(certificates: Certificates) -> None:
     ],
 )
 async def test_refusal_has_a_hint(status: str, headers: dict[str, str], words: list[str]) -> None:
-    async def serve(wire: Wire) -> None:
+    async def serve(wire: RawConnection) -> None:
         await wire.read_request()
         await wire.respond(status, headers, b"said so")
 
-    async with raw_server(serve) as port:
-        error = await failure(f"ws://127.0.0.1:{port}/?token=secret")
+    async with RawServer(serve) as server:
+        error = await failure(f"ws://127.0.0.1:{server.port}/?token=secret")
     assert isinstance(error, HandshakeError)
     assert error.status == int(status[:3])
     assert error.body == b"said so"
@@ -169,45 +171,45 @@ async def test_refusal_has_a_hint(status: str, headers: dict[str, str], words: l
     ids=str,
 )
 async def test_faulty_upgrade(headers: dict[str, str | None], word: str) -> None:
-    async def serve(wire: Wire) -> None:
+    async def serve(wire: RawConnection) -> None:
         await wire.accept(headers)
         await wire.read_to_end()
 
-    async with raw_server(serve) as port:
-        error = await failure(f"ws://127.0.0.1:{port}/", subprotocols=["chat"])
+    async with RawServer(serve) as server:
+        error = await failure(server.url, subprotocols=["chat"])
     assert isinstance(error, HandshakeError), repr(error)
     assert word in str(error)
     assert error.status == 101
 
 
 async def test_connection_header_with_more_in_it() -> None:
-    async def serve(wire: Wire) -> None:
+    async def serve(wire: RawConnection) -> None:
         await wire.accept({"Connection": "keep-alive, UPGRADE", "Upgrade": "WebSocket"})
         await agree(wire)
 
-    async with raw_server(serve) as port:
-        expect_info(await (await websocket_connect(f"ws://127.0.0.1:{port}/")).close(), clean=True)
+    async with RawServer(serve) as server:
+        expect_info(await (await websocket_connect(server.url)).close(), clean=True)
 
 
 async def test_status_is_told_though_the_body_never_ends() -> None:
-    async def serve(wire: Wire) -> None:
+    async def serve(wire: RawConnection) -> None:
         await wire.read_request()
         await wire.send(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\nbecause")
         await wire.read_to_end()
 
-    async with raw_server(serve) as port:
+    async with RawServer(serve) as server:
         with pytest.raises(HandshakeError) as caught:
-            await websocket_connect(f"ws://127.0.0.1:{port}/", connect_timeout=0.5)
+            await websocket_connect(server.url, connect_timeout=0.5)
     assert (caught.value.status, caught.value.body) == (403, b"because")
 
 
 async def test_body_is_given_as_it_was_sent() -> None:
-    async def serve(wire: Wire) -> None:
+    async def serve(wire: RawConnection) -> None:
         await wire.read_request()
         fields = {"Content-Encoding": "br", "Connection": "close"}
         await wire.respond("403 Forbidden", fields, b"not asked for")
 
-    async with raw_server(serve) as port:
+    async with RawServer(serve) as server:
         with pytest.raises(HandshakeError) as caught:
-            await websocket_connect(f"ws://127.0.0.1:{port}/")
+            await websocket_connect(server.url)
     assert (caught.value.status, caught.value.body) == (403, b"not asked for")

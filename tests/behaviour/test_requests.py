@@ -12,11 +12,8 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
 
 from behaviour.servers import WAIT, Resolver, agree, echo, expect_info
-from support.certificates import Certificates
-from support.wire import Request, Wire, raw_server
 from wsclient import (
     ConnectError,
     HandshakeError,
@@ -24,22 +21,25 @@ from wsclient import (
     WebSocketClosedError,
     websocket_connect,
 )
+from wsclient.testing import EchoHandler, WebSocketTestServer
+from wsclient.testing.certificates import IssuedCertificate
+from wsclient.testing.raw import RawConnection, RawRequest, RawServer
 
 
 @asynccontextmanager
-async def recording() -> AsyncIterator[tuple[str, list[Request]]]:
+async def recording() -> AsyncIterator[tuple[str, list[RawRequest]]]:
     """Run a server; give its URL and the requests it gets."""
-    requests: list[Request] = []
+    requests: list[RawRequest] = []
 
-    async def serve(wire: Wire) -> None:
+    async def serve(wire: RawConnection) -> None:
         requests.append(await wire.accept())
         await agree(wire)
 
-    async with raw_server(serve) as port:
-        yield f"ws://127.0.0.1:{port}/", requests
+    async with RawServer(serve) as server:
+        yield server.url, requests
 
 
-async def request_of(**options: Any) -> Request:
+async def request_of(**options: Any) -> RawRequest:
     """Connect with options and return the request that the server got."""
     async with recording() as (base, requests), websocket_connect(base, **options):
         pass
@@ -105,74 +105,58 @@ async def test_basic_auth(user: str, options: dict[str, Any]) -> None:
     assert requests[0].headers["authorization"] == "Basic dXNAZXI6c2U6Y3JldA=="
 
 
-@asynccontextmanager
-async def digest_server() -> AsyncIterator[tuple[str, list[str]]]:
-    """Run an aiohttp server that wants digest authentication; give URL and what it was sent."""
-    sent: list[str] = []
+class Guarded(EchoHandler):
+    """Wants digest authentication."""
 
-    async def handle(request: web.Request) -> web.StreamResponse:
-        sent.append(request.headers.get("Authorization", ""))
-        if 'username="user"' not in sent[-1]:
+    def prepare(self) -> None:
+        if 'username="user"' not in self.request.headers.get("Authorization", ""):
             challenge = 'Digest realm="r", nonce="n0nce", qop="auth", algorithm=SHA-256'
-            return web.Response(status=401, headers={"WWW-Authenticate": challenge}, text="who?")
-        socket = web.WebSocketResponse()
-        await socket.prepare(request)
-        async for message in socket:
-            await socket.send_str(message.data)
-        return socket
-
-    application = web.Application()
-    application.router.add_get("/", handle)
-    runner = web.AppRunner(application, access_log=None)
-    await runner.setup()
-    server = web.TCPSite(runner, "127.0.0.1", 0)
-    await server.start()
-    try:
-        port = runner.addresses[0][1]
-        yield f"ws://127.0.0.1:{port}/", sent
-    finally:
-        await runner.cleanup()
+            self.set_status(401)
+            self.set_header("WWW-Authenticate", challenge)
+            self.finish("who?")
 
 
 async def test_digest_auth() -> None:
-    async with digest_server() as (url, sent):
+    async with WebSocketTestServer(Guarded) as server:
         auth = aiohttp.DigestAuthMiddleware("user", "secret")
-        async with websocket_connect(url, auth=auth) as conn:
+        async with websocket_connect(server.url, auth=auth) as conn:
             await conn.write_message("hello")
             assert await asyncio.wait_for(conn.read_message(), WAIT) == "hello"
-        assert sent[0] == ""
-        assert sent[1].startswith("Digest ")
-        assert "secret" not in sent[1]
+        first, second = (each.handshake.request_headers for each in server.requests)
+        assert "Authorization" not in first
+        assert second["Authorization"].startswith("Digest ")
+        assert "secret" not in second["Authorization"]
 
 
 async def test_digest_auth_that_is_refused() -> None:
-    async with digest_server() as (url, sent):
+    async with WebSocketTestServer(Guarded) as server:
+        auth = aiohttp.DigestAuthMiddleware("wrong", "secret")
         with pytest.raises(HandshakeError) as caught:
-            await websocket_connect(url, auth=aiohttp.DigestAuthMiddleware("wrong", "secret"))
+            await websocket_connect(server.url, auth=auth)
         assert (caught.value.status, caught.value.body) == (401, b"who?")
-        assert len(sent) == 2
+        assert len(server.requests) == 2
 
 
 # Sessions of the caller
 
 
 async def test_session_of_the_caller_stays_open() -> None:
-    async with raw_server(echo) as port, aiohttp.ClientSession() as session:
+    async with RawServer(echo) as server, aiohttp.ClientSession() as session:
         for _ in range(2):
-            async with websocket_connect(f"ws://127.0.0.1:{port}/", session=session) as conn:
+            async with websocket_connect(server.url, session=session) as conn:
                 await conn.write_message("hello")
                 assert await conn.read_message() == "hello"
             assert not session.closed
 
 
 async def test_session_of_the_caller_survives_failures() -> None:
-    async def refuse(wire: Wire) -> None:
+    async def refuse(wire: RawConnection) -> None:
         await wire.read_request()
         await wire.respond("403 Forbidden", {"Connection": "close"})
 
-    async with raw_server(refuse) as port, aiohttp.ClientSession() as session:
+    async with RawServer(refuse) as server, aiohttp.ClientSession() as session:
         with pytest.raises(HandshakeError):
-            await websocket_connect(f"ws://127.0.0.1:{port}/", session=session)
+            await websocket_connect(server.url, session=session)
         assert not session.closed
     async with aiohttp.ClientSession() as session:
         with pytest.raises(ConnectError):
@@ -194,9 +178,9 @@ async def test_session_gives_cookies_and_headers() -> None:
 
 
 async def test_session_closed_under_a_connection() -> None:
-    async with raw_server(echo) as port:
+    async with RawServer(echo) as server:
         session = aiohttp.ClientSession()
-        conn = await websocket_connect(f"ws://127.0.0.1:{port}/", session=session)
+        conn = await websocket_connect(server.url, session=session)
         await session.close()
         assert await asyncio.wait_for(conn.read_message(), WAIT) is None
         info = await asyncio.wait_for(conn.wait_closed(), WAIT)
@@ -207,9 +191,9 @@ async def test_session_closed_under_a_connection() -> None:
 
 
 async def test_session_can_be_closed_after_its_connection() -> None:
-    async with raw_server(echo) as port:
+    async with RawServer(echo) as server:
         session = aiohttp.ClientSession()
-        conn = await websocket_connect(f"ws://127.0.0.1:{port}/", session=session)
+        conn = await websocket_connect(server.url, session=session)
         await conn.close()
         await asyncio.wait_for(session.close(), WAIT)
 
@@ -217,9 +201,9 @@ async def test_session_can_be_closed_after_its_connection() -> None:
 async def test_time_limits_of_the_session_do_not_end_the_connection() -> None:
     limits = aiohttp.ClientTimeout(total=0.1, sock_read=0.1)
     async with (
-        raw_server(echo) as port,
+        RawServer(echo) as server,
         aiohttp.ClientSession(timeout=limits) as session,
-        websocket_connect(f"ws://127.0.0.1:{port}/", session=session) as conn,
+        websocket_connect(server.url, session=session) as conn,
     ):
         await asyncio.sleep(0.2)
         await conn.write_message("still there")
@@ -229,7 +213,7 @@ async def test_time_limits_of_the_session_do_not_end_the_connection() -> None:
 async def test_unix_socket(tmp_path: Path) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            await echo(Wire(reader, writer))
+            await echo(RawConnection(reader, writer))
         finally:
             writer.close()
 
@@ -250,12 +234,12 @@ async def test_unix_socket(tmp_path: Path) -> None:
 async def test_local_address() -> None:
     peers = []
 
-    async def serve(wire: Wire) -> None:
+    async def serve(wire: RawConnection) -> None:
         peers.append(wire.writer.get_extra_info("peername"))
         await echo(wire)
 
-    async with raw_server(serve) as port:
-        url = f"ws://127.0.0.1:{port}/"
+    async with RawServer(serve) as server:
+        url = server.url
         async with websocket_connect(url, local_addr=("127.0.0.7", 0)) as conn:
             assert conn.local_address == peers[0]
     assert peers[0][0] == "127.0.0.7"
@@ -264,10 +248,10 @@ async def test_local_address() -> None:
 async def test_resolver_of_the_caller() -> None:
     resolver = Resolver()
     async with (
-        raw_server(echo) as port,
-        websocket_connect(f"ws://far.test:{port}/", resolver=resolver) as conn,
+        RawServer(echo) as server,
+        websocket_connect(f"ws://far.test:{server.port}/", resolver=resolver) as conn,
     ):
-        assert conn.remote_address == ("127.0.0.1", port)
+        assert conn.remote_address == ("127.0.0.1", server.port)
     assert resolver.asked == ["far.test"]
 
 
@@ -279,9 +263,9 @@ async def test_resolver_of_the_caller_is_not_closed() -> None:
             self.closed = True
 
     resolver = Closable()
-    async with raw_server(echo) as port:
+    async with RawServer(echo) as server:
         for _ in range(2):
-            async with websocket_connect(f"ws://far.test:{port}/", resolver=resolver):
+            async with websocket_connect(f"ws://far.test:{server.port}/", resolver=resolver):
                 pass
     assert not resolver.closed
 
@@ -320,10 +304,13 @@ async def test_http_request(make: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize("make", [HTTPRequest, tornado_request], ids=["ours", "tornado"])
-async def test_http_request_with_tls(make: Callable[..., Any], certificates: Certificates) -> None:
-    async with raw_server(echo, ssl=certificates.server_context()) as port:
-        url = f"wss://127.0.0.1:{port}/"
-        for fields in ({"ca_certs": str(certificates.ca_file)}, {"validate_cert": False}):
+async def test_http_request_with_tls(
+    make: Callable[..., Any], certificates: IssuedCertificate, tmp_path: Path
+) -> None:
+    ca_file = certificates.write(tmp_path).ca_file
+    async with RawServer(echo, tls=certificates.server_context()) as server:
+        url = server.url
+        for fields in ({"ca_certs": str(ca_file)}, {"validate_cert": False}):
             async with websocket_connect(make(url, **fields)) as conn:
                 await conn.write_message("hello")
                 assert await conn.read_message() == "hello"
@@ -337,12 +324,12 @@ async def test_tornados_defaults_are_no_demands() -> None:
     assert requests[0].target == "/"
 
 
-async def test_session_with_a_context_of_its_own(certificates: Certificates) -> None:
-    connector = aiohttp.TCPConnector(ssl=certificates.client_context())
+async def test_session_with_a_context_of_its_own(certificates: IssuedCertificate) -> None:
+    connector = aiohttp.TCPConnector(ssl=certificates.trust_context())
     async with (
-        raw_server(echo, ssl=certificates.server_context()) as port,
+        RawServer(echo, tls=certificates.server_context()) as server,
         aiohttp.ClientSession(connector=connector) as session,
-        websocket_connect(f"wss://localhost:{port}/", session=session) as conn,
+        websocket_connect(f"wss://localhost:{server.port}/", session=session) as conn,
     ):
         await conn.write_message("hello")
         assert await conn.read_message() == "hello"

@@ -13,35 +13,35 @@ import pytest
 
 from behaviour.servers import echo
 from support.proxies import connect_proxy
-from support.wire import Wire, raw_server
 from wsclient import WebSocketError, websocket_connect
+from wsclient.testing.raw import RawConnection, RawServer
 
 SECRET = "s3cret"
 
 
-async def babble(wire: Wire) -> None:
+async def babble(wire: RawConnection) -> None:
     await wire.send(b"SSH-2.0-babble\r\n" * 10)
     await wire.read_to_end()
 
 
-async def drop(wire: Wire) -> None:
+async def drop(wire: RawConnection) -> None:
     await wire.read_request()
 
 
-async def say_nothing(wire: Wire) -> None:
+async def say_nothing(wire: RawConnection) -> None:
     await wire.read_to_end()
 
 
-async def refuse(wire: Wire) -> None:
+async def refuse(wire: RawConnection) -> None:
     await wire.read_request()
     await wire.respond("403 Forbidden", {"Connection": "close"})
 
 
-async def accept_wrongly(wire: Wire) -> None:
+async def accept_wrongly(wire: RawConnection) -> None:
     await wire.accept({"Sec-WebSocket-Accept": "wrong"})
 
 
-async def redirect_for_ever(wire: Wire) -> None:
+async def redirect_for_ever(wire: RawConnection) -> None:
     await wire.read_request()
     location = f"/?token={SECRET}"
     await wire.respond("302 Found", {"Location": location, "Connection": "close"})
@@ -81,8 +81,8 @@ async def session_or_none(given: bool) -> AsyncIterator[aiohttp.ClientSession | 
 )
 @pytest.mark.parametrize("scheme", ["ws", "wss"])
 async def test_failures_of_the_server(serve: Any, scheme: str, given: bool) -> None:
-    async with raw_server(serve) as port, session_or_none(given) as session:
-        url = f"{scheme}://user:{SECRET}@127.0.0.1:{port}/?token={SECRET}"
+    async with RawServer(serve) as server, session_or_none(given) as session:
+        url = f"{scheme}://user:{SECRET}@127.0.0.1:{server.port}/?token={SECRET}"
         with pytest.raises(WebSocketError) as caught:
             await websocket_connect(
                 url,
@@ -100,11 +100,11 @@ async def test_failures_of_the_server(serve: Any, scheme: str, given: bool) -> N
 async def test_failures_of_the_proxy(scheme: str, given: bool) -> None:
     async with (
         connect_proxy(auth=("user", "another")) as proxy,
-        raw_server(babble) as babbling,
-        raw_server(drop) as dropping,
+        RawServer(babble) as babbling,
+        RawServer(drop) as dropping,
         session_or_none(given) as session,
     ):
-        for port in (proxy.port, babbling, dropping, 1):
+        for port in (proxy.port, babbling.port, dropping.port, 1):
             with pytest.raises(WebSocketError) as caught:
                 await websocket_connect(
                     f"{scheme}://127.0.0.1:9/?token={SECRET}",
@@ -121,8 +121,8 @@ async def test_open_connection(caplog: pytest.LogCaptureFixture) -> None:
     def fail(message: str | bytes | None) -> None:
         raise ZeroDivisionError
 
-    async with raw_server(echo) as port:
-        url = f"ws://user:{SECRET}@127.0.0.1:{port}/?token={SECRET}"
+    async with RawServer(echo) as server:
+        url = f"ws://user:{SECRET}@127.0.0.1:{server.port}/?token={SECRET}"
         conn = await websocket_connect(url, on_message_callback=fail)
         assert SECRET not in repr(conn)
         await conn.write_message("x")

@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from support.certificates import Certificates
 from support.process import PeerProcess
-from support.relay import relay
 from wsclient import WebSocketClosedError, websocket_connect
+from wsclient.testing.certificates import IssuedCertificate
+from wsclient.testing.faults import FaultProxy
 
 
 async def test_we_close_first(peer: PeerProcess) -> None:
@@ -72,9 +72,11 @@ async def test_server_closes_first(peer: PeerProcess, path: str) -> None:
     assert caught.value.code == 4001
 
 
-async def test_server_closes_first_over_tls(peer: PeerProcess, certificates: Certificates) -> None:
+async def test_server_closes_first_over_tls(
+    peer: PeerProcess, certificates: IssuedCertificate
+) -> None:
     url = peer.url("/close-on-message", tls=True, code=4001, reason="bye")
-    async with websocket_connect(url, ssl=certificates.client_context()) as conn:
+    async with websocket_connect(url, ssl=certificates.trust_context()) as conn:
         conn.write_message("now")
         assert await conn.read_message() is None
         info = await conn.wait_closed()
@@ -102,14 +104,13 @@ async def test_abort_by_the_server(peer: PeerProcess) -> None:
 
 
 async def test_cut_on_the_way(peer: PeerProcess) -> None:
-    with relay(peer.port) as between:
-        url = peer.url("/echo").replace(f":{peer.port}", f":{between.port}")
-        conn = await websocket_connect(url)
+    with FaultProxy(peer.url("/echo")) as proxy:
+        conn = await websocket_connect(proxy.url)
         conn.write_message("there")
         assert await conn.read_message() == "there"
         waiting = asyncio.create_task(conn.read_message())
         await asyncio.sleep(0)
-        between.cut()
+        proxy.cut()
         assert await waiting is None
         info = await conn.wait_closed()
     assert (info.cause.value, info.clean, info.code) == ("reset", False, 1006)

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from support.process import PeerProcess
-from support.relay import relay
 from wsclient import websocket_connect
+from wsclient.testing.faults import FaultProxy, Line
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", b"\x00" * 125], ids=["empty", "short", "125"])
@@ -20,9 +20,9 @@ async def test_our_ping_gives_the_round_trip(peer: PeerProcess, data: bytes) -> 
 
 
 async def test_round_trip_is_measured(peer: PeerProcess) -> None:
-    with relay(peer.port, delay=0.05) as between:
-        url = peer.url("/echo").replace(f":{peer.port}", f":{between.port}")
-        async with websocket_connect(url) as conn:
+    far = Line(latency=0.05)
+    with FaultProxy(peer.url("/echo"), to_client=far, to_server=far) as proxy:
+        async with websocket_connect(proxy.url) as conn:
             assert 0.1 <= await conn.ping(b"far") < 2
             assert conn.latency is not None
 

@@ -8,10 +8,8 @@ from typing import Any
 
 import pytest
 
-from support.certificates import Certificates
 from support.process import PeerProcess
 from support.proxies import connect_proxy, socks5_proxy
-from support.wire import TEXT, Wire, build_frame, raw_server
 from wsclient import (
     HandshakeError,
     ProxyError,
@@ -21,6 +19,10 @@ from wsclient import (
     WebSocketError,
     websocket_connect,
 )
+from wsclient.protocol.opcodes import Opcode
+from wsclient.testing.certificates import IssuedCertificate
+from wsclient.testing.frames import encode_frame
+from wsclient.testing.raw import RawConnection, RawServer
 
 
 async def headers_seen(conn: WebSocketClientConnection) -> dict[str, str]:
@@ -127,15 +129,15 @@ async def test_redirects_without_end_are_given_up(peer: PeerProcess) -> None:
 
 
 async def test_redirect_away_from_tls_is_refused(
-    peer: PeerProcess, certificates: Certificates
+    peer: PeerProcess, certificates: IssuedCertificate
 ) -> None:
     url = peer.url("/redirect", tls=True, to=peer.url("/echo"))
     with pytest.raises(RedirectError):
-        await websocket_connect(url, ssl=certificates.client_context())
+        await websocket_connect(url, ssl=certificates.trust_context())
 
 
 async def test_redirect_to_another_origin_drops_the_secrets(
-    peer: PeerProcess, certificates: Certificates
+    peer: PeerProcess, certificates: IssuedCertificate
 ) -> None:
     elsewhere = peer.url("/headers").replace("127.0.0.1", "localhost")
     async with websocket_connect(
@@ -152,9 +154,11 @@ async def test_redirect_to_another_origin_drops_the_secrets(
     assert seen["accept-language"] == "de"
 
 
-async def test_tls_with_a_private_authority(peer: PeerProcess, certificates: Certificates) -> None:
+async def test_tls_with_a_private_authority(
+    peer: PeerProcess, certificates: IssuedCertificate
+) -> None:
     async with websocket_connect(
-        peer.url("/echo", tls=True), ssl=certificates.client_context()
+        peer.url("/echo", tls=True), ssl=certificates.trust_context()
     ) as conn:
         for message in ("hello", b"\x00" * 300_000):
             await conn.write_message(message, binary=isinstance(message, bytes))
@@ -174,11 +178,11 @@ async def test_tls_with_an_unknown_authority_is_refused(peer: PeerProcess) -> No
 @pytest.mark.parametrize("auth", [None, ("user", "secret")], ids=["open", "password"])
 async def test_connect_proxy(
     peer: PeerProcess,
-    certificates: Certificates,
+    certificates: IssuedCertificate,
     tls: bool,
     auth: tuple[str, str] | None,
 ) -> None:
-    context = certificates.client_context() if tls else None
+    context = certificates.trust_context() if tls else None
     async with connect_proxy(auth=auth) as proxy:
         url = proxy.url.replace("://", "://user:secret@") if auth else proxy.url
         async with websocket_connect(peer.url("/echo", tls=tls), proxy=url, ssl=context) as conn:
@@ -192,23 +196,23 @@ async def test_connect_proxy(
 @pytest.mark.parametrize("peer", ["websockets"], indirect=True)
 @pytest.mark.parametrize("tls", [False, True], ids=["ws", "wss"])
 async def test_proxy_that_asks_for_a_password_is_a_proxy_error(
-    peer: PeerProcess, certificates: Certificates, tls: bool
+    peer: PeerProcess, certificates: IssuedCertificate, tls: bool
 ) -> None:
     async with connect_proxy(auth=("user", "secret")) as proxy:
         with pytest.raises(ProxyError) as caught:
             await websocket_connect(
                 peer.url("/echo", tls=tls),
                 proxy=proxy.url,
-                ssl=certificates.client_context() if tls else None,
+                ssl=certificates.trust_context() if tls else None,
             )
     assert caught.value.status == 407
 
 
 @pytest.mark.parametrize("peer", ["websockets"], indirect=True)
 @pytest.mark.parametrize("tls", [False, True], ids=["ws", "wss"])
-async def test_socks5_proxy(peer: PeerProcess, certificates: Certificates, tls: bool) -> None:
+async def test_socks5_proxy(peer: PeerProcess, certificates: IssuedCertificate, tls: bool) -> None:
     pytest.importorskip("aiohttp_socks", reason="the extra `socks` is not installed")
-    context = certificates.client_context() if tls else None
+    context = certificates.trust_context() if tls else None
     async with (
         socks5_proxy() as proxy,
         websocket_connect(peer.url("/echo", tls=tls), proxy=proxy.url, ssl=context) as conn,
@@ -228,12 +232,12 @@ async def test_socks5_proxy(peer: PeerProcess, certificates: Certificates, tls: 
     ],
 )
 async def test_right_answers_in_other_words_are_taken(headers: dict[str, str]) -> None:
-    async def serve(wire: Wire) -> None:
+    async def serve(wire: RawConnection) -> None:
         # The first message comes in the same packet as the response head.
-        await wire.accept(headers, extra=build_frame(TEXT, b"first"))
+        await wire.accept(headers, extra=encode_frame(Opcode.TEXT, b"first"))
         await wire.send_close((await wire.read_until_close())[-1].close_code or 1000)
 
-    async with raw_server(serve) as port, websocket_connect(f"ws://127.0.0.1:{port}/") as conn:
+    async with RawServer(serve) as server, websocket_connect(server.url) as conn:
         assert await conn.read_message() == "first"
 
 
@@ -249,13 +253,13 @@ async def test_right_answers_in_other_words_are_taken(headers: dict[str, str]) -
     ],
 )
 async def test_wrong_answers_are_refused(headers: dict[str, str | None]) -> None:
-    async def serve(wire: Wire) -> None:
+    async def serve(wire: RawConnection) -> None:
         await wire.accept(headers)
         await wire.read_to_end()
 
-    async with raw_server(serve) as port:
+    async with RawServer(serve) as server:
         with pytest.raises(HandshakeError) as caught:
-            await websocket_connect(f"ws://127.0.0.1:{port}/")
+            await websocket_connect(server.url)
         assert caught.value.status == 101
 
 

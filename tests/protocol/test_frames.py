@@ -15,11 +15,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
-from support.wire import build_frame as server_frame
 from wsclient.errors import MessageTooBigError, ProtocolError
 from wsclient.protocol.frames import FrameParser, apply_mask, build_frame
 from wsclient.protocol.messages import MessageAssembler
+from wsclient.protocol.opcodes import Opcode
+from wsclient.testing.frames import encode_frame as server_frame
+
+CONTINUATION, TEXT, BINARY = Opcode.CONTINUATION, Opcode.TEXT, Opcode.BINARY
+CLOSE, PING, PONG = Opcode.CLOSE, Opcode.PING, Opcode.PONG
 
 Event = tuple[Any, ...]
 Chunks = Iterable[bytes]
@@ -241,7 +244,13 @@ FORBIDDEN: list[tuple[str, bytes, list[Event], str, bool]] = [
     ),
     # RFC 6455, section 5.1: a server must not mask
     ("masked-empty", raw("82 80 01020304"), [], SECTION + "5.1", False),
-    ("masked-text", server_frame(TEXT, b"Hello", mask=b"\0\0\0\0"), [], SECTION + "5.1", False),
+    (
+        "masked-text",
+        server_frame(TEXT, b"Hello", masking_key=b"\0\0\0\0"),
+        [],
+        SECTION + "5.1",
+        False,
+    ),
     ("masked-125", raw("81 fd"), [], SECTION + "5.1", False),
     ("masked-16-bit", raw("82 fe 00 7e"), [], SECTION + "5.1", False),
     ("masked-64-bit", raw("82 ff 0000000000010000"), [], SECTION + "5.1", False),

@@ -13,12 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.wire import BINARY, CONTINUATION, PING, PONG, TEXT
-from support.wire import build_frame as frame
 from wsclient.errors import MessageTooBigError, ProtocolError
 from wsclient.protocol.deflate import Inflater
 from wsclient.protocol.frames import FrameParser
 from wsclient.protocol.messages import MessageAssembler
+from wsclient.protocol.opcodes import Opcode
+from wsclient.testing.frames import encode_frame as frame
+
+CONTINUATION, TEXT, BINARY = Opcode.CONTINUATION, Opcode.TEXT, Opcode.BINARY
+PING, PONG = Opcode.PING, Opcode.PONG
 
 RSV1 = 4
 

@@ -1,1 +1,1 @@
-"""The test bed: leak checks, peer processes, scripted servers, relays and proxies."""
+"""The test bed: leak checks, peer processes and proxies."""

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from support.wire import Wire, raw_server
+from wsclient.testing.raw import RawConnection, RawServer
 
 __all__ = ["Proxy", "connect_proxy", "socks5_proxy"]
 
@@ -50,7 +50,7 @@ async def connect_proxy(
     proxy = Proxy(0, "https" if ssl else "http")
     wanted = auth and "Basic " + base64.b64encode(":".join(auth).encode()).decode()
 
-    async def serve(wire: Wire) -> None:
+    async def serve(wire: RawConnection) -> None:
         request = await wire.read_request()
         proxy.requests.append((request.method, request.target))
         proxy.headers.append(request.headers)
@@ -67,7 +67,8 @@ async def connect_proxy(
         await wire.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
         await _tunnel(wire, *far)
 
-    async with raw_server(serve, ssl=ssl) as proxy.port:
+    async with RawServer(serve, tls=ssl) as server:
+        proxy.port = server.port
         yield proxy
 
 
@@ -76,7 +77,7 @@ async def socks5_proxy() -> AsyncIterator[Proxy]:
     """Run a SOCKS5 proxy without authentication (RFC 1928)."""
     proxy = Proxy(0, "socks5")
 
-    async def serve(wire: Wire) -> None:
+    async def serve(wire: RawConnection) -> None:
         _, count = await wire.reader.readexactly(2)
         await wire.reader.readexactly(count)
         await wire.send(b"\x05\x00")
@@ -94,11 +95,14 @@ async def socks5_proxy() -> AsyncIterator[Proxy]:
         await wire.send(b"\x05\x00\x00\x01" + bytes(6))
         await _tunnel(wire, *far)
 
-    async with raw_server(serve) as proxy.port:
+    async with RawServer(serve) as server:
+        proxy.port = server.port
         yield proxy
 
 
-async def _tunnel(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _tunnel(
+    wire: RawConnection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
     """Pass bytes both ways until one side ends."""
 
     async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
