@@ -7,6 +7,8 @@ How to write code into a page:
 - ``ws://localhost:8888`` is replaced by the address of a server that runs during the tests. It
   takes any path, echoes every message, and picks the first subprotocol offered. On the path
   ``/ticks`` it sends the texts "1", "2" and "3" instead, and closes.
+- A block that begins with a file name in a comment, ``# chat.py``, is that file. The files of a
+  chain (see below) are written into one folder, and pytest runs those called ``test_*.py``.
 - Each block starts afresh. After a line ``<!-- continues -->`` it continues the block before,
   with the same names and in the same event loop.
 - Python code that would not run is shown in no other way: all words but ``python`` that look
@@ -26,7 +28,6 @@ import re
 import subprocess
 import sys
 import textwrap
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,14 +35,14 @@ from types import CodeType, FunctionType
 from typing import Any
 
 import pytest
-from aiohttp import WSMsgType, web
 
 from house.checkout import ROOT
+from wsclient.testing import EchoHandler, WebSocketTestServer
 
 ADDRESS = "ws://localhost:8888"
 CONTINUES = "<!-- continues -->"
 EXAMPLE_TIMEOUT = 30.0  # seconds
-START_TIMEOUT = 10.0  # seconds
+FILE_NAME = re.compile(r"# (\w+\.py)\n")
 
 FENCE = re.compile(r"^(?P<indent>[ ]*)(?P<mark>`{3,}|~{3,})[ ]*(?P<info>[^`]*?)[ ]*$")
 # What Python prints, with exit code 0, about things that were left behind.
@@ -121,6 +122,27 @@ def chains(text: str) -> list[list[Block]]:
 # Running blocks.
 
 
+def run_files(chain: list[Block], directory: Path) -> None:
+    """Write the files of a chain, and run the tests among them."""
+    for block in chain:
+        name = FILE_NAME.match(block.source)
+        assert name, (
+            f"line {block.line}: the block that it continues is a file, so this is one, too"
+        )
+        (directory / name[1]).write_text(block.source, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"]
+    scope = ["-o", "asyncio_default_fixture_loop_scope=function"]
+    result = subprocess.run(
+        [*command, *scope, "."],
+        cwd=directory,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=EXAMPLE_TIMEOUT,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
 def run_chain(chain: list[Block], path: str, address: str) -> dict[str, Any]:
     """Run blocks one after the other in one namespace and one event loop; give the names."""
     names: dict[str, Any] = {"__name__": "__main__"}
@@ -145,72 +167,27 @@ def compile_block(block: Block, path: str, address: str) -> CodeType:
 # The server behind ADDRESS.
 
 
-async def answer(request: web.Request) -> web.WebSocketResponse:
-    offered = request.headers.get("Sec-WebSocket-Protocol", "")
-    socket = web.WebSocketResponse(protocols=[p.strip() for p in offered.split(",") if p])
-    await socket.prepare(request)
-    if request.path == "/ticks":
+class Echo(EchoHandler):
+    """Picks the first subprotocol offered."""
+
+    def select_subprotocol(self, subprotocols: list[str]) -> str | None:
+        return subprotocols[0] if subprotocols else None
+
+
+class Ticks(Echo):
+    """Sends three messages and closes."""
+
+    async def open(self) -> None:
         for tick in ("1", "2", "3"):
-            await socket.send_str(tick)
-    else:
-        await echo(socket)
-    await socket.close()
-    return socket
-
-
-async def echo(socket: web.WebSocketResponse) -> None:
-    async for message in socket:
-        if message.type is WSMsgType.TEXT:
-            await socket.send_str(message.data)
-        elif message.type is WSMsgType.BINARY:
-            await socket.send_bytes(message.data)
-
-
-class ServerThread:
-    """An echo server in a thread of its own, so that a block may block."""
-
-    def __init__(self) -> None:
-        self.address = ""
-        self._ready = threading.Event()
-        self._loop = asyncio.new_event_loop()
-        self._stop = asyncio.Event()
-        self._thread = threading.Thread(target=self._run, name="documents-server")
-
-    def start(self) -> None:
-        self._thread.start()
-        assert self._ready.wait(START_TIMEOUT), "the server of the documents did not start"
-
-    def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
-
-    def _run(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.run(self._serve())
-
-    async def _serve(self) -> None:
-        app = web.Application()
-        app.router.add_get("/{path:.*}", answer)
-        runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=1.0)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            host, port = runner.addresses[0][:2]
-            self.address = f"ws://{host}:{port}"
-            self._ready.set()
-            await self._stop.wait()
-        finally:
-            await runner.cleanup()
+            await self.write_message(tick)
+        self.close()
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    thread = ServerThread()
-    thread.start()
-    try:
-        yield thread.address
-    finally:
-        thread.stop()
+    routes = [("/ticks", Ticks), ("/.*", Echo)]
+    with WebSocketTestServer(routes, compression_options={}) as running:
+        yield running.url.removesuffix("/")
 
 
 # The pages and the examples.
@@ -245,11 +222,14 @@ def test_page(
     server: str,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     if error:
         pytest.fail(f"{path}: {error}")
+    if FILE_NAME.match(chain[0].source):
+        return run_files(chain, tmp_path)
     run_chain(chain, str(ROOT / path), server)
     complaints = [r for r in caplog.records if r.name == "asyncio" and r.levelno >= logging.ERROR]
     assert not complaints, "\n".join(record.getMessage() for record in complaints)
@@ -386,3 +366,30 @@ async with aiohttp.ClientSession() as session:
 """
     (chain,) = chains(page)
     assert run_chain(chain, "page.md", server)["received"] == expected
+
+
+FILES = f"""
+```python
+# program.py
+answer = 42
+```
+{CONTINUES}
+```python
+# test_program.py
+from program import answer
+
+def test_it():
+    assert answer == {{}}
+```
+"""
+
+
+def test_files_of_a_chain_are_tested_together(tmp_path: Path) -> None:
+    (chain,) = chains(FILES.format(42))
+    run_files(chain, tmp_path)
+
+
+def test_a_test_on_a_page_can_fail(tmp_path: Path) -> None:
+    (chain,) = chains(FILES.format(43))
+    with pytest.raises(AssertionError, match="1 failed"):
+        run_files(chain, tmp_path)

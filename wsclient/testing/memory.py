@@ -55,11 +55,15 @@ class MemoryTransport(asyncio.Transport):
     # The writer's side
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Hand bytes to the other end."""
-        if self._eof_written:
-            raise RuntimeError("Cannot call write() after write_eof()")
+        """Hand bytes to the other end; a closing transport drops them.
+
+        Raises:
+            RuntimeError: `write_eof` has been called.
+        """
         if self._closing or not data:
             return
+        if self._eof_written:
+            raise RuntimeError("nothing can be written after write_eof()")
         assert self._other is not None
         self._other._receive(bytes(data))
         if self.get_write_buffer_size() > self._high and not self._writing_paused:

@@ -16,7 +16,6 @@ from yarl import URL
 from ..client import websocket_connect
 from ..connection import WebSocketClientConnection, WebSocketConnection
 from ..errors import ConnectError, HandshakeError, WebSocketClosedError
-from ..protocol.accepting import UpgradeRequest
 from ..protocol.closing import CloseInfo, CloseInitiator
 from ..protocol.opcodes import CloseCode
 from .connection import WebSocketServerConnection
@@ -134,9 +133,10 @@ class _RelayHandler(WebSocketHandler):
         self._recording = Recording()
         self._begun = perf_counter()
 
-    async def _upgrade(
-        self, upgrade: UpgradeRequest, served: ServedConnection | None
-    ) -> web.StreamResponse:
+    async def run(self, served: ServedConnection | None = None) -> web.StreamResponse:
+        upgrade = self._check()
+        if upgrade is None:
+            return self.answer
         try:
             self._far = await self._proxy.connect(upgrade.subprotocols, self._note_ping)
         except HandshakeError as exc:
@@ -151,7 +151,7 @@ class _RelayHandler(WebSocketHandler):
         async with self._far:
             self._recording = self._proxy.begin(self._far.selected_subprotocol)
             self._begun = perf_counter()
-            return await super()._upgrade(upgrade, served)
+            return await super().run(served)
 
     def select_subprotocol(self, subprotocols: list[str]) -> str | None:
         return self._far.selected_subprotocol
