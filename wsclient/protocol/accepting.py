@@ -59,16 +59,26 @@ class Refusal:
     headers: Mapping[str, str]
 
 
-def check_request(method: str, headers: Iterable[tuple[str, str]]) -> UpgradeRequest | Refusal:
+def check_request(
+    method: str, headers: Iterable[tuple[str, str]], *, version: tuple[int, int] = (1, 1)
+) -> UpgradeRequest | Refusal:
     """Check a request that may ask for a WebSocket (RFC 6455, section 4.2.1).
+
+    Host is the HTTP server's business.
 
     Args:
         method: of the request.
         headers: of the request, in its order, repeated ones too.
+        version: of HTTP, major and minor.
+
+    Returns:
+        what is asked for; or why no WebSocket can be opened, and how to answer.
     """
     request = join_headers(headers)
     if method != "GET":
         return Refusal(405, "A WebSocket is opened with GET.", {"Allow": "GET"})
+    if version < (1, 1):
+        return _bad("A WebSocket is opened with HTTP/1.1.")
     if "websocket" not in header_elements(request.get("upgrade", "")):
         return _bad("The request lacks the header 'Upgrade: websocket'.")
     if "upgrade" not in header_elements(request.get("connection", "")):

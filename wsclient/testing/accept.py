@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -29,11 +29,12 @@ async def accept(
     headers: Iterable[tuple[str, str]] = (),
     tap: FrameRecorder | None = None,
     queue_control: bool = False,
+    on_lost: Callable[[], object] | None = None,
 ) -> tuple[WebSocketServerConnection, web.StreamResponse]:
     """Answer 101 and take the transport over.
 
     When the connection has ended, the caller returns the response to aiohttp, which then has
-    nothing left to do. Cancelling it drops the TCP connection.
+    nothing left to do. If it is cancelled or raises, aiohttp drops the TCP connection.
 
     Args:
         request: asks for the upgrade.
@@ -43,10 +44,13 @@ async def accept(
         headers: more headers for the answer.
         tap: takes notes of all frames; ``None`` for nobody.
         queue_control: put the payloads of pings and pongs into the inbox, between the messages.
+        on_lost: called once when TCP is closed and `close_info` is there; ``None`` for nobody.
 
     Raises:
+        aiohttp.web.HTTPBadRequest: there is no reading the request's Host; nothing was sent.
         ConnectionResetError: the client has gone meanwhile.
     """
+    url = _websocket_url(request)
     agreed = None
     if options.compression is not None:
         agreed = accept_deflate(upgrade.deflate_offers, options.compression.offer)
@@ -64,7 +68,7 @@ async def accept(
         tap.begin(deflate)
     loop = asyncio.get_running_loop()
     opening = Opening(
-        url=_websocket_url(request),
+        url=url,
         subprotocol=subprotocol,
         extensions=extensions,
         request_headers=request.headers,
@@ -73,13 +77,19 @@ async def accept(
         remote_address=transport.get_extra_info("peername"),
         tls=TLSInfo.of(transport),
     )
+
+    def lost(exc: BaseException | None) -> None:
+        protocol.connection_lost(exc)
+        if on_lost is not None:
+            on_lost()
+
     wire = TappedWire(
         loop,
         options,
         tap=tap,
         deflate=deflate,
         label=f"client {opening.remote_address}",
-        on_lost=protocol.connection_lost,
+        on_lost=lost,
         closed_here=lambda: protocol.transport is None,
         queue_control=queue_control,
     )
@@ -89,4 +99,7 @@ async def accept(
 
 
 def _websocket_url(request: web.BaseRequest) -> URL:
-    return request.url.with_scheme("wss" if request.scheme == "https" else "ws")
+    try:
+        return request.url.with_scheme("wss" if request.scheme == "https" else "ws")
+    except ValueError as exc:
+        raise web.HTTPBadRequest(text=f"The header Host cannot be read: {exc}") from exc

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 
 __all__ = ["Changes"]
@@ -32,12 +33,13 @@ class Changes:
         """Wait in a coroutine until a condition holds; cancelling it has no effect.
 
         Args:
-            condition: looked at now and after each change.
+            condition: looked at now and after each change, in this coroutine.
             what: what is waited for, for the error.
             timeout: seconds; ``None`` for no limit.
 
         Raises:
             TimeoutError: it did not come to hold in time.
+            Exception: whatever the condition raises.
         """
         loop = asyncio.get_running_loop()
         changed = asyncio.Event()
@@ -50,11 +52,13 @@ class Changes:
 
         self._add(listener)
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(timeout) as limit:
                 while not condition():
                     await changed.wait()
                     changed.clear()
         except TimeoutError:
+            if not limit.expired():
+                raise  # The condition itself raised it.
             raise TimeoutError(f"{what} did not happen within {timeout:g} seconds") from None
         finally:
             self._remove(listener)
@@ -62,22 +66,27 @@ class Changes:
     def wait(self, condition: Callable[[], object], what: str, *, timeout: float | None) -> None:
         """Wait in a plain function, whose thread it blocks, until a condition holds.
 
+        Args:
+            condition: looked at now and after each change, in this thread.
+            what: what is waited for, for the error.
+            timeout: seconds; ``None`` for no limit.
+
         Raises:
             TimeoutError: it did not come to hold in time.
+            Exception: whatever the condition raises.
         """
-        changed = threading.Condition()
-
-        def listener() -> None:
-            with changed:
-                changed.notify_all()
-
-        self._add(listener)
+        changed = threading.Event()
+        deadline = None if timeout is None else time.monotonic() + timeout
+        self._add(changed.set)
         try:
-            with changed:
-                if not changed.wait_for(condition, timeout):
+            # No lock is held meanwhile: the condition may ask other threads, which may notify.
+            while not condition():
+                left = None if deadline is None else max(deadline - time.monotonic(), 0.0)
+                if not changed.wait(left):
                     raise TimeoutError(f"{what} did not happen within {timeout:g} seconds")
+                changed.clear()
         finally:
-            self._remove(listener)
+            self._remove(changed.set)
 
     def _add(self, listener: Callable[[], object]) -> None:
         with self._lock:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, cast
 
 from ..connection import Opening, WebSocketConnection
 from ..options.connection import ConnectionOptions
 from ..protocol.deflate import DeflateParameters
+from ..protocol.opcodes import CloseCode
 from ..protocol.roles import Role
 from ..wire.inbox import Inbox
 from ..wire.wire import Wire
 from .frames import Direction
 from .reset import reset_on_close
 
-__all__ = ["TappedWire", "WebSocketServerConnection"]
+__all__ = ["TappedWire", "WebSocketServerConnection", "close_all"]
+
+_GRACE = 1.0
+"""Seconds that clients have to answer the Close frame when their server stops."""
 
 Tap = Callable[[Direction, bytes], object]
 """Called with all bytes of frames, as they come in and go out."""
@@ -55,6 +59,20 @@ class WebSocketServerConnection(WebSocketConnection):
             reset_on_close(transport)
         self._wire.abort()
 
+    def pause_reading(self) -> None:
+        """Hang: read nothing any more, so that no ping and no Close frame is answered."""
+        self._check_thread()
+        transport = self._wire.sender.transport
+        if transport is not None and not transport.is_closing():
+            transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read again after `pause_reading`."""
+        self._check_thread()
+        transport = self._wire.sender.transport
+        if transport is not None and not transport.is_closing():
+            transport.resume_reading()
+
     def send_bytes(self, data: bytes) -> None:
         """Put bytes on the wire as they are, for frames that a server must not send.
 
@@ -65,6 +83,28 @@ class WebSocketServerConnection(WebSocketConnection):
         self._wire.check_open()
         assert self._wire.sender.transport is not None
         self._wire.sender.transport.write(data)
+
+
+async def close_all(connections: Collection[WebSocketServerConnection], reason: str) -> None:
+    """Close connections with 1001, and drop those that have not ended after a second.
+
+    Cancelling it drops them at once.
+
+    Args:
+        connections: open, closing or closed.
+        reason: for the Close frame.
+    """
+    try:
+        for connection in connections:
+            connection.close(CloseCode.GOING_AWAY, reason)
+        async with asyncio.timeout(_GRACE):
+            for connection in connections:
+                await connection.wait_closed()
+    except TimeoutError:
+        pass
+    finally:
+        for connection in connections:
+            connection.abort()
 
 
 class TappedWire(Wire):

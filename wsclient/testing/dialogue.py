@@ -18,9 +18,17 @@ from .connection import WebSocketServerConnection
 __all__ = ["Dialogue", "DialogueError"]
 
 Expected = (
-    str | bytes | re.Pattern[str] | Mapping[str, Any] | Callable[[str | bytes], object] | None
+    str
+    | bytes
+    | re.Pattern[str]
+    | re.Pattern[bytes]
+    | Mapping[str, Any]
+    | Callable[[str | bytes], object]
+    | None
 )
 """What a message must be; see `Dialogue.expect`."""
+
+_COMPARABLE = (str, bytes, re.Pattern, Mapping)
 
 
 class DialogueError(AssertionError):
@@ -90,16 +98,24 @@ class Dialogue:
 
         Args:
             message: what it must be: ``str`` or ``bytes``, equal; a compiled pattern, that
-                matches the whole text; a mapping, equal to the text's JSON; a function, that
-                returns true for it; ``None`` for any message.
+                matches the whole text, or all bytes if it is one of bytes; a mapping, equal to
+                the text's JSON; a function, that returns true for it; ``None`` for any message.
+
+        Raises:
+            TypeError: `message` is of another type.
         """
+        if not (message is None or callable(message) or isinstance(message, _COMPARABLE)):
+            raise TypeError(
+                "expect a str, bytes, a compiled pattern, a dict for JSON, a function or None, "
+                f"not {type(message).__name__}"
+            )
 
         async def act(connection: WebSocketServerConnection) -> None:
             got = await connection.read_message()
             if got is None:
                 raise _Unexpected(f"the connection ended: {await connection.wait_closed()}")
             if not _fits(message, got):
-                raise _Unexpected(f"{got!r} came")
+                raise _Unexpected(f"{_shown(got)} came")
 
         return self._then("expect", act, "a message" if message is None else repr(message))
 
@@ -113,7 +129,7 @@ class Dialogue:
         async def act(connection: WebSocketServerConnection) -> None:
             got = await connection.read_message()
             if got is not None:
-                raise _Unexpected(f"{got!r} came")
+                raise _Unexpected(f"{_shown(got)} came")
             info = await connection.wait_closed()
             if code is not None and info.received != code:
                 raise _Unexpected(f"it was: {info}")
@@ -128,7 +144,7 @@ class Dialogue:
             TypeError: the message is of another type, or JSON cannot encode it.
             ValueError: it cannot be sent.
         """
-        binary = isinstance(message, bytes)
+        binary = isinstance(message, bytes | bytearray | memoryview)
         encode_message(message, binary=binary)  # what cannot be sent shows here, not in the server
 
         async def act(connection: WebSocketServerConnection) -> None:
@@ -206,14 +222,17 @@ class Dialogue:
 
         Raises:
             DialogueError: the client did not do what a step expects, or left before its end.
+            Exception: whatever a function of yours raises.
         """
         for number, step in enumerate(self._steps, 1):
             try:
-                async with asyncio.timeout(self._timeout if step.expected else None):
+                async with asyncio.timeout(self._timeout if step.expected else None) as limit:
                     await step.act(connection)
             except _Unexpected as exc:
                 happened = str(exc)
             except TimeoutError:
+                if not limit.expired():
+                    raise  # A function of the user's raised it.
                 happened = f"nothing came for {self._timeout:g} seconds"
             except WebSocketClosedError as exc:
                 happened = str(exc)
@@ -223,13 +242,19 @@ class Dialogue:
             raise DialogueError(f"expected {expected}, but {happened}", step=number)
 
 
+def _shown(message: str | bytes) -> str:
+    size = len(message)
+    return repr(message) if size <= 200 else f"{message[:200]!r}... (of length {size})"
+
+
 def _fits(expected: Expected, got: str | bytes) -> bool:
     if expected is None:
         return True
     if isinstance(expected, str | bytes):
         return got == expected
     if isinstance(expected, re.Pattern):
-        return isinstance(got, str) and expected.fullmatch(got) is not None
+        pattern: re.Pattern[Any] = expected
+        return isinstance(got, type(pattern.pattern)) and pattern.fullmatch(got) is not None
     if isinstance(expected, Mapping):
         try:
             return isinstance(got, str) and bool(json.loads(got) == dict(expected))

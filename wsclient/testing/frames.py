@@ -85,7 +85,16 @@ def encode_frame(
         fin: whether it is the last one of its message.
         rsv: the three reserved bits as a number, 0..7; 4 is RSV1.
         masking_key: 4 bytes; ``None`` leaves the frame unmasked, as a server sends it.
+
+    Raises:
+        ValueError: opcode, reserved bits or key do not fit into their fields.
     """
+    if not 0 <= opcode <= 15:
+        raise ValueError(f"an opcode has four bits, 0..15; {opcode} does not fit")
+    if not 0 <= rsv <= 7:
+        raise ValueError(f"there are three reserved bits, 0..7; {rsv} does not fit")
+    if masking_key is not None and len(masking_key) != 4:
+        raise ValueError(f"a masking key has 4 bytes, not {len(masking_key)}")
     size = len(payload)
     mask_bit = 0 if masking_key is None else 0x80
     head = bytes([(0x80 if fin else 0) | rsv << 4 | opcode])
@@ -101,31 +110,51 @@ def encode_frame(
 
 
 def close_frame(code: int, reason: str = "") -> bytes:
-    """Encode an unmasked Close frame; the code is not checked."""
-    return encode_frame(Opcode.CLOSE, struct.pack("!H", code) + reason.encode())
+    """Encode an unmasked Close frame, also with what may not be sent.
+
+    Args:
+        code: 0..65535.
+        reason: of any length.
+
+    Raises:
+        ValueError: the code has more than 16 bits, or the reason a lone surrogate.
+    """
+    if not 0 <= code <= 0xFFFF:
+        raise ValueError(f"a close code has two bytes, 0..65535; {code} does not fit")
+    return encode_frame(Opcode.CLOSE, code.to_bytes(2, "big") + reason.encode())
 
 
 class FrameDecoder:
-    """Cut a stream into frames; whatever comes is a frame, valid or not.
+    """Cut a stream into frames; whatever comes is a frame, valid or not."""
 
-    Attributes:
-        rest: bytes of a frame that is not complete.
-    """
-
-    __slots__ = ("rest",)
+    __slots__ = ("_needed", "_parts", "_size")
 
     def __init__(self) -> None:
-        self.rest = b""
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._needed = 0
+
+    @property
+    def rest(self) -> bytes:
+        """The bytes of a frame that is not complete."""
+        return b"".join(self._parts)
 
     def feed(self, data: bytes) -> list[Frame]:
-        """Take the next bytes; return the frames that they complete."""
-        data = self.rest + data
+        """Take the next bytes, cut anywhere; return the frames that they complete."""
+        # A large frame comes in many pieces: they are joined once, when all are there.
+        self._parts.append(bytes(data))
+        self._size += len(data)
+        if self._size < self._needed:
+            return []
+        data = self.rest
         frames: list[Frame] = []
         position = 0
         while (end := frame_end(data, position)) is not None and end <= len(data):
             frames.append(_decode(data[position:end]))
             position = end
-        self.rest = data[position:]
+        self._parts = [data[position:]]
+        self._size = len(data) - position
+        self._needed = 0 if end is None else end - position
         return frames
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import logging
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from ..protocol.accepting import Refusal, UpgradeRequest, check_request
 from ..protocol.closing import CloseInfo
 from ..protocol.opcodes import CloseCode
 from ..wire.awaitables import Completion
+from ..wire.callbacks import own_cancellation
 from ..wire.inbox import PingPayload, PongPayload
 from ..wire.payloads import Buffer
 from .accept import accept
@@ -24,7 +26,7 @@ from .connection import WebSocketServerConnection
 from .requests import RequestHandler
 from .served import ServedConnection
 
-__all__ = ["WebSocketHandler"]
+__all__ = ["WebSocketHandler", "settled"]
 
 logger = logging.getLogger("wsclient.testing")
 
@@ -121,7 +123,11 @@ class WebSocketHandler(RequestHandler):
         Args:
             origin: value of the header, such as ``"https://example.com"``.
         """
-        return urlsplit(origin).netloc.lower() == self.request.headers.get("Host")
+        try:
+            host = urlsplit(origin).netloc.lower()
+        except ValueError:
+            return False
+        return host != "" and host == self.request.headers.get("Host", "").lower()
 
     def log_exception(self, exc: BaseException) -> None:
         """Log an exception that a method of this handler raised."""
@@ -218,31 +224,41 @@ class WebSocketHandler(RequestHandler):
     async def run(self, served: ServedConnection | None = None) -> web.StreamResponse:
         """Answer the request, and handle the connection until it ends.
 
-        Cancelling it closes the connection with 1001.
+        Cancelling it sends 1001 if TCP is still there, drops the connection, and gives `on_close`
+        one second.
 
         Args:
             served: takes notes; ``None`` for nobody.
 
         Raises:
             aiohttp.web.HTTPException: a method of yours raised it, to refuse the request.
+            ConnectionResetError: the client went away before it had the answer.
         """
         try:
-            await _settled(self.prepare())
-            upgrade = None if self._finished else await self._check()
+            await settled(self.prepare)
+            upgrade = None if self._finished else self._check()
             if upgrade is not None:
                 return await self._upgrade(upgrade, served)
-        except (web.HTTPException, ConnectionError):
+        except web.HTTPException:
             raise
         except Exception as exc:
+            if isinstance(exc, ConnectionError) and self._client_gone:
+                raise
             self._note(exc, served)
             self._finished = False
             self.send_error(500)
         return self.answer
 
-    async def _check(self) -> UpgradeRequest | None:
+    @property
+    def _client_gone(self) -> bool:
+        transport = self.request.transport
+        return transport is None or transport.is_closing()
+
+    def _check(self) -> UpgradeRequest | None:
         """Return what is asked for; ``None`` when the answer is finished with a refusal."""
-        upgrade = check_request(self.request.method, self.request.headers.items())
-        origin = self.request.headers.get("Origin")
+        request = self.request
+        upgrade = check_request(request.method, request.headers.items(), version=request.version)
+        origin = request.headers.get("Origin")
         if isinstance(upgrade, Refusal):
             self.set_status(upgrade.status)
             for name, value in upgrade.headers.items():
@@ -258,58 +274,69 @@ class WebSocketHandler(RequestHandler):
     async def _upgrade(
         self, upgrade: UpgradeRequest, served: ServedConnection | None
     ) -> web.StreamResponse:
+        subprotocol = self._choose(upgrade)
+        connection, response = await accept(
+            self.request,
+            upgrade,
+            self._options(),
+            subprotocol=subprotocol,
+            headers=self._headers.items(),
+            tap=None if served is None else served.tap,
+            queue_control=self._queue_control,
+            on_lost=None if served is None else served.ended,
+        )
+        self.ws_connection = connection
+        self._sent = True
+        if served is not None:
+            served.open(connection)
+        await self._converse(connection, served)
+        return response
+
+    def _choose(self, upgrade: UpgradeRequest) -> str | None:
         offered = list(upgrade.subprotocols)
         chosen = self.select_subprotocol(offered)
-        if chosen is not None and chosen not in offered:
+        if chosen and chosen not in offered:
             raise RuntimeError(
                 f"select_subprotocol returned {chosen!r}, which the client did not offer"
             )
-        options = ConnectionOptions(
+        return chosen
+
+    def _options(self) -> ConnectionOptions:
+        return ConnectionOptions(
             ping_interval=self.ping_interval,
             ping_timeout=self.ping_timeout,
             max_message_size=self.max_message_size,
             close_timeout=self.settings.get("websocket_close_timeout", 10.0),
             compression=self.get_compression_options(),
         )
-        connection, response = await accept(
-            self.request,
-            upgrade,
-            options,
-            subprotocol=chosen,
-            headers=self._headers.items(),
-            tap=None if served is None else served.tap,
-            queue_control=self._queue_control,
-        )
-        self.ws_connection = connection
-        if served is not None:
-            served.open(connection)
-        await self._converse(connection, served)
-        return response
 
     async def _converse(
         self, connection: WebSocketServerConnection, served: ServedConnection | None
     ) -> None:
         try:
-            await _settled(self.open(*self.path_args, **self.path_kwargs))
-            await self._receive(connection)
+            try:
+                await settled(self.open, *self.path_args, **self.path_kwargs)
+                await self._receive(connection)
+            except Exception as exc:
+                self._failed(exc, connection, served)
+            await connection.wait_closed()
         except asyncio.CancelledError:
             connection.close(CloseCode.GOING_AWAY)
             connection.abort()
-            async with asyncio.timeout(_ON_CLOSE_TIMEOUT):
-                await self._end(connection, served)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_ON_CLOSE_TIMEOUT):
+                    await self._end(connection, served)
             raise
-        except Exception as exc:
-            self._failed(exc, connection, served)
         await self._end(connection, served)
 
     async def _receive(self, connection: WebSocketServerConnection) -> None:
         while (message := await connection.inbox.get()) is not None:
             if isinstance(message, PingPayload):
-                await _settled(self.on_ping(bytes(message)))
+                await settled(self.on_ping, bytes(message))
             elif isinstance(message, PongPayload):
-                await _settled(self.on_pong(bytes(message)))
+                await settled(self.on_pong, bytes(message))
             else:
-                await _settled(self.on_message(message))
+                await settled(self.on_message, message)
 
     def _failed(
         self,
@@ -327,19 +354,35 @@ class WebSocketHandler(RequestHandler):
         self, connection: WebSocketServerConnection, served: ServedConnection | None
     ) -> None:
         await connection.wait_closed()
-        if served is not None:
-            served.ended()
         try:
-            await _settled(self.on_close())
+            await settled(self.on_close)
         except Exception as exc:
             self._note(exc, served)
 
     def _note(self, exc: Exception, served: ServedConnection | None) -> None:
-        self.log_exception(exc)
         if served is not None:
             served.failed(exc)
+        self.log_exception(exc)
 
 
-async def _settled(result: Awaitable[None] | None) -> None:
-    if inspect.isawaitable(result):
-        await result
+async def settled(function: Callable[..., object], *args: Any, **kwargs: Any) -> None:
+    """Call a function, and await what it returns if that can be awaited.
+
+    Args:
+        function: plain or coroutine function.
+        args: its arguments.
+        kwargs: its keyword arguments.
+
+    Raises:
+        RuntimeError: it ended with `asyncio.CancelledError`, but nobody had cancelled us.
+        Exception: whatever it raised.
+    """
+    try:
+        result = function(*args, **kwargs)
+        if inspect.isawaitable(result):
+            await result
+    except asyncio.CancelledError as exc:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise own_cancellation(exc) from exc

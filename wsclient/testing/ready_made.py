@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from ..protocol.opcodes import CloseCode
 from .connection import WebSocketServerConnection
-from .handler import WebSocketHandler
+from .handler import WebSocketHandler, settled
 
 __all__ = ["ConnectionFunction", "EchoHandler", "RecorderHandler", "handler_of"]
 
@@ -44,7 +44,7 @@ def handler_of(function: ConnectionFunction) -> type[WebSocketHandler]:
         _queue_control = False
 
         async def _receive(self, connection: WebSocketServerConnection) -> None:
-            await function(connection)
+            await settled(function, connection)
             await connection.close(CloseCode.NORMAL_CLOSURE)
 
     return FunctionHandler

@@ -6,6 +6,7 @@ pages are better served by aiohttp itself.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Final
 
@@ -42,6 +43,7 @@ class RequestHandler:
         self.path_args: Sequence[str | None] = ()
         self.path_kwargs: Mapping[str, str | None] = {}
         self._finished = False
+        self._sent = False
         self.clear()
         self.initialize(**kwargs)
 
@@ -62,7 +64,12 @@ class RequestHandler:
     # The answer
 
     def clear(self) -> None:
-        """Begin the answer anew: status 200, default headers, no body."""
+        """Begin the answer anew: status 200, default headers, no body.
+
+        Raises:
+            RuntimeError: the answer has been sent.
+        """
+        self._check_unsent()
         self._status = 200
         self._reason: str | None = None
         self._headers: CIMultiDict[str] = CIMultiDict()
@@ -75,7 +82,11 @@ class RequestHandler:
         Args:
             status_code: HTTP status.
             reason: its text; ``None`` takes the usual one.
+
+        Raises:
+            RuntimeError: the answer has been sent.
         """
+        self._check_unsent()
         self._status = status_code
         self._reason = reason
 
@@ -89,7 +100,9 @@ class RequestHandler:
         Raises:
             TypeError: name or value is not ``str``.
             ValueError: name or value cannot be a header's.
+            RuntimeError: the answer has been sent.
         """
+        self._check_unsent()
         check_header(name, value)
         self._headers[name] = value
 
@@ -99,34 +112,50 @@ class RequestHandler:
         Raises:
             TypeError: name or value is not ``str``.
             ValueError: name or value cannot be a header's.
+            RuntimeError: the answer has been sent.
         """
+        self._check_unsent()
         check_header(name, value)
         self._headers.add(name, value)
 
     def clear_header(self, name: str) -> None:
-        """Remove a header from the answer."""
+        """Remove a header from the answer.
+
+        Raises:
+            RuntimeError: the answer has been sent.
+        """
+        self._check_unsent()
         self._headers.popall(name, None)
 
-    def write(self, chunk: str | bytes) -> None:
+    def write(self, chunk: str | bytes | Mapping[str, Any]) -> None:
         """Add to the body of an answer that opens no WebSocket.
+
+        Args:
+            chunk: ``str`` is sent as UTF-8; a mapping as JSON, with the Content-Type of JSON.
 
         Raises:
             RuntimeError: the answer is finished.
+            TypeError: JSON cannot encode the mapping.
+            ValueError: a number in it that JSON does not have, or a cycle.
         """
-        if self._finished:
-            raise RuntimeError("the answer is finished: nothing can be written any more")
+        self._check_unfinished()
+        if isinstance(chunk, Mapping):
+            chunk = json.dumps(dict(chunk), allow_nan=False)
+            self.set_header("Content-Type", "application/json; charset=UTF-8")
         self._body += chunk.encode() if isinstance(chunk, str) else chunk
 
-    def finish(self, chunk: str | bytes | None = None) -> None:
+    def finish(self, chunk: str | bytes | Mapping[str, Any] | None = None) -> None:
         """Finish the answer: no WebSocket will be opened.
 
         Args:
-            chunk: the last part of the body; ``None`` for none.
+            chunk: the last part of the body, as for `write`; ``None`` for none.
 
         Raises:
             RuntimeError: the answer is finished already.
+            TypeError: as `write`.
+            ValueError: as `write`.
         """
-        self.write(chunk or b"")
+        self.write(b"" if chunk is None else chunk)
         self._finished = True
 
     def send_error(self, status_code: int = 500, reason: str | None = None) -> None:
@@ -139,10 +168,19 @@ class RequestHandler:
         Raises:
             RuntimeError: the answer is finished already.
         """
-        if not self._finished:
-            self.clear()
+        self._check_unfinished()
+        self.clear()
         self.set_status(status_code, reason)
         self.finish(f"{status_code}: {reason or _usual_reason(status_code)}")
+
+    def _check_unsent(self) -> None:
+        if self._sent:
+            raise RuntimeError("the WebSocket is open: its answer has been sent")
+
+    def _check_unfinished(self) -> None:
+        self._check_unsent()
+        if self._finished:
+            raise RuntimeError("the answer is finished: nothing can be written any more")
 
     @property
     def answer(self) -> web.Response:

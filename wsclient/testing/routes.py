@@ -11,14 +11,25 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
+from .connection import close_all
 from .dialogue import Dialogue
 from .handler import WebSocketHandler
 from .ready_made import ConnectionFunction, handler_of
 
-__all__ = ["Route", "Routes", "Target", "make_application", "websocket_handler"]
+__all__ = [
+    "Route",
+    "Routes",
+    "Target",
+    "close_websockets",
+    "make_application",
+    "websocket_handler",
+]
 
 Target = type[WebSocketHandler] | ConnectionFunction | Dialogue
 """What serves a path: a handler class, a coroutine function of a connection, or a dialogue."""
+
+_running: dict[WebSocketHandler, web.Request] = {}
+"""The handlers that run in applications of aiohttp, with the requests that they handle."""
 
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)(?::((?:[^{}]|\{[^{}]*\})+))?\}")
 
@@ -48,19 +59,29 @@ class Routes:
             are named. Or it has aiohttp's placeholders, ``{name}`` or ``{name:expression}``.
 
     Raises:
-        TypeError: a target is of another type.
+        TypeError: it is neither a target nor routes, or something in a route is of another type.
         ValueError: a tuple has another length, or a pattern is no regular expression.
     """
 
     def __init__(self, routes: Target | Iterable[tuple[Any, ...]]) -> None:
         if isinstance(routes, Dialogue) or callable(routes):
             routes = [(re.compile(r"/.*", re.DOTALL), routes)]
+        if isinstance(routes, str | bytes) or not isinstance(routes, Iterable):
+            raise TypeError(
+                "give a WebSocketHandler class, a coroutine function, a Dialogue, or a list of "
+                f"routes such as [(r'/chat', ChatHandler)], not {routes!r}"
+            )
         self._routes = [_route(each) for each in routes]
 
     def find(
         self, request: web.BaseRequest, settings: Mapping[str, Any]
     ) -> WebSocketHandler | None:
-        """Make the handler that serves a request; ``None`` when no pattern matches."""
+        """Make the handler that serves a request; ``None`` when no pattern matches.
+
+        Raises:
+            Exception: whatever the handler's `__init__`, `initialize` or `set_default_headers`
+                raises.
+        """
         path = request.rel_url.raw_path
         for route in self._routes:
             match = route.pattern.fullmatch(path)
@@ -78,13 +99,22 @@ class Routes:
 def _route(given: tuple[Any, ...]) -> Route:
     if not isinstance(given, tuple) or not 2 <= len(given) <= 3:
         raise ValueError("a route is a tuple: (pattern, handler) or (pattern, handler, kwargs)")
-    pattern, target, *rest = given
-    return Route(_compile(pattern), _handler(target), MappingProxyType(dict(*rest)))
+    pattern, target = given[:2]
+    kwargs = given[2] if len(given) == 3 else {}
+    if not isinstance(kwargs, Mapping):
+        raise TypeError(
+            f"the third element of a route is a dict for the handler's initialize, not {kwargs!r}"
+        )
+    return Route(_compile(pattern), _handler(target), MappingProxyType(dict(kwargs)))
 
 
 def _compile(pattern: str | re.Pattern[str]) -> re.Pattern[str]:
-    if isinstance(pattern, re.Pattern):
+    if isinstance(pattern, re.Pattern) and isinstance(pattern.pattern, str):
         return pattern
+    if not isinstance(pattern, str):
+        raise TypeError(
+            f"the pattern of a route is a str, such as r'/chat/(\\w+)', not {pattern!r}"
+        )
     try:
         return re.compile(_PLACEHOLDER.sub(lambda m: f"(?P<{m[1]}>{m[2] or '[^{}/]+'})", pattern))
     except re.error as exc:
@@ -115,6 +145,13 @@ def websocket_handler(
 
     What the route's placeholders match is given to `open` by name.
 
+    When the application shuts down, aiohttp waits for its handlers, a minute by default, and then
+    drops the connections without a Close frame. Append `close_websockets` to ``on_shutdown``, and
+    they are closed first.
+
+    With aiohttp's ``handler_cancellation``, which its `TestServer` switches on, a handler is
+    cancelled when its client has gone: messages that it has not taken by then are lost.
+
     Args:
         target: a handler class, a coroutine function of a connection, or a dialogue.
         kwargs: for the handler's `initialize`; ``None`` for none.
@@ -128,7 +165,7 @@ def websocket_handler(
     async def serve(request: web.Request) -> web.StreamResponse:
         handler = handler_class(settings, request, **(kwargs or {}))
         handler.path_kwargs = dict(request.match_info)
-        return await handler.run()
+        return await _run(handler, request)
 
     return serve
 
@@ -138,7 +175,8 @@ def make_application(
 ) -> web.Application:
     """Return an aiohttp application, as `tornado.web.Application` is made.
 
-    Run it with `aiohttp.web.run_app`.
+    Run it with `aiohttp.web.run_app`. When it shuts down, its connections are closed with 1001.
+    What `websocket_handler` says of ``handler_cancellation`` holds here, too.
 
     Args:
         routes: see `Routes`.
@@ -154,8 +192,35 @@ def make_application(
         handler = table.find(request, settings)
         if handler is None:
             raise web.HTTPNotFound
-        return await handler.run()
+        return await _run(handler, request)
 
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", serve)
+    application.on_shutdown.append(close_websockets)
     return application
+
+
+async def close_websockets(application: web.Application) -> None:
+    """Close the WebSockets of an application and of those in it with 1001.
+
+    It is for ``on_shutdown``, and takes a second at most; then they are dropped. Cancelling it
+    drops them at once.
+
+    Args:
+        application: as aiohttp gives it to ``on_shutdown``.
+    """
+    # Applications compare as mappings do, so that `in` would not do.
+    connections = [
+        handler.ws_connection
+        for handler, request in tuple(_running.items())
+        if any(each is application for each in request.match_info.apps)
+    ]
+    await close_all([each for each in connections if each is not None], "the server shuts down")
+
+
+async def _run(handler: WebSocketHandler, request: web.Request) -> web.StreamResponse:
+    _running[handler] = request
+    try:
+        return await handler.run()
+    finally:
+        del _running[handler]

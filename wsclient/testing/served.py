@@ -141,7 +141,8 @@ class ServedConnection:
         """Wait until a condition holds, in any event loop; cancelling it has no effect.
 
         Args:
-            condition: a function of this object; looked at now and after each frame.
+            condition: a function of this object; looked at now, after each frame (unless the
+                server records nothing), after an error of a handler, and at the end.
             timeout: seconds.
 
         Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import ssl
 import threading
 from collections.abc import Callable, Iterable
@@ -14,19 +15,21 @@ from aiohttp import web
 from multidict import CIMultiDictProxy
 
 from .changes import Changes
+from .connection import close_all
+from .handler import WebSocketHandler
 from .ready_made import EchoHandler
 from .routes import Routes, Target
 from .served import ServedConnection
 
 __all__ = ["WebSocketTestServer"]
 
-_GRACE = 1.0
-"""Seconds that clients have to answer the Close frame when the server is stopped."""
+logger = logging.getLogger("wsclient.testing")
 
 _HANDLER_GRACE = 0.2
-"""Seconds that handlers have after the end of their connections."""
+"""Seconds that handlers have after the end of their connections, before they are cancelled."""
 
-_START_TIMEOUT = 10.0
+_CANCELLED_GRACE = 1.5
+"""Seconds that they have after that, of which `on_close` may take one."""
 
 
 class WebSocketTestServer:
@@ -35,10 +38,11 @@ class WebSocketTestServer:
     ``async with WebSocketTestServer(...) as server`` serves in the running event loop.
     ``with WebSocketTestServer(...) as server`` serves in a thread of its own, for tests that block
     and for any event loop. Leaving the block closes open connections with 1001, and drops them
-    after a second.
+    after a second. Handlers that still run then are cancelled. Cancelling the leaving itself drops
+    everything at once. A server may be started again: on the same port, with its records.
 
     What handlers raise fails the test: it is raised when the block is left without an exception,
-    and noted on the exception otherwise.
+    and noted on the exception otherwise. Several errors are raised as an exception group.
 
     Attributes:
         requests: every request, in order of arrival, those that were refused too.
@@ -55,9 +59,10 @@ class WebSocketTestServer:
             ``compression_options``.
 
     Raises:
-        TypeError: a target is of another type.
+        TypeError: a target or a route is of another type.
         ValueError: a route cannot be read.
         OSError: the port cannot be used (when the block is entered).
+        RuntimeError: the server runs already (when the block is entered).
     """
 
     def __init__(
@@ -81,6 +86,7 @@ class WebSocketTestServer:
         self._changes = Changes()
         self._runner: web.ServerRunner | None = None
         self._thread: _ServerThread | None = None
+        self._handlers: set[asyncio.Task[Any]] = set()
         self.requests: list[ServedConnection] = []
 
     def __repr__(self) -> str:
@@ -90,7 +96,7 @@ class WebSocketTestServer:
 
     @property
     def port(self) -> int:
-        """The port it listens on; 0 before it runs."""
+        """The port it listens on; before it runs the one it was given, 0 for any."""
         return self._port
 
     @property
@@ -118,7 +124,8 @@ class WebSocketTestServer:
         """Wait until a condition holds, in any event loop; cancelling it has no effect.
 
         Args:
-            condition: a function of this server; looked at now and after each event.
+            condition: a function of this server; looked at now, and after each frame (unless
+                it records nothing), answer, error of a handler, and end of a connection.
             timeout: seconds.
 
         Raises:
@@ -144,6 +151,7 @@ class WebSocketTestServer:
     # Running
 
     async def __aenter__(self) -> Self:
+        self._check_stopped()
         await self._start()
         return self
 
@@ -157,8 +165,10 @@ class WebSocketTestServer:
         self._report(exc)
 
     def __enter__(self) -> Self:
-        self._thread = _ServerThread(self._start, self._stop)
-        self._thread.start()
+        self._check_stopped()
+        thread = _ServerThread(self._start, self._stop)
+        thread.start()
+        self._thread = thread
         return self
 
     def __exit__(
@@ -168,78 +178,104 @@ class WebSocketTestServer:
         traceback: TracebackType | None,
     ) -> None:
         assert self._thread is not None
-        self._thread.stop()
+        thread, self._thread = self._thread, None
+        thread.stop()
         self._report(exc)
+
+    def _check_stopped(self) -> None:
+        if self._runner is not None:
+            raise RuntimeError("this server runs already: leave its block first, or make another")
 
     def call(self, function: Callable[..., Any], *args: Any) -> Any:
         """Call a function in the thread of the server, and wait for what comes of it.
 
-        It is for ``with``: there, connections and handlers belong to the server's thread.
+        It is for ``with``: there, connections and handlers belong to the server's thread. Plain
+        tests can wait with it, too: ``server.call(server.wait_for_connection)``.
 
         Args:
-            function: plain or coroutine function; or a method of a connection or a handler.
+            function: plain or coroutine function; or a method of a connection, a handler or this
+                server.
             args: its arguments.
 
         Returns:
             what it returns; if that can be awaited, what comes of awaiting it.
 
         Raises:
-            RuntimeError: the server has no thread of its own.
+            RuntimeError: the server has no thread of its own, or this is that thread.
             Exception: whatever the function raises.
         """
         if self._thread is None:
-            raise RuntimeError("this server runs in your own event loop: call it directly")
+            raise RuntimeError(
+                "this server has no thread of its own: it runs in your event loop, where you can "
+                "call the function directly, or it does not run"
+            )
         return self._thread.call(function, *args)
 
     async def _start(self) -> None:
         server = web.Server(self._serve, access_log=None)
-        self._runner = web.ServerRunner(
-            server, handle_signals=False, shutdown_timeout=_HANDLER_GRACE
-        )
-        await self._runner.setup()
+        runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=_HANDLER_GRACE)
+        await runner.setup()
         try:
-            site = web.TCPSite(self._runner, self._host, self._port, ssl_context=self._tls)
+            site = web.TCPSite(runner, self._host, self._port, ssl_context=self._tls)
             await site.start()
         except BaseException:
-            await self._runner.cleanup()
+            await runner.cleanup()
             raise
-        self._port = self._runner.addresses[0][1]
+        self._port = runner.addresses[0][1]
+        self._runner = runner
 
     async def _stop(self) -> None:
-        assert self._runner is not None
-        for site in tuple(self._runner.sites):
-            await site.stop()
-        await self._close_connections()
-        await self._runner.cleanup()
-        self._changes.notify()
-
-    async def _close_connections(self) -> None:
-        open_ones = [each.connection for each in self.connections if each.close_info is None]
-        for connection in open_ones:
-            connection.close(1001, "the test server stops")
+        runner, self._runner = self._runner, None
+        assert runner is not None
         try:
-            async with asyncio.timeout(_GRACE):
-                for connection in open_ones:
-                    await connection.wait_closed()
-        except TimeoutError:
-            for connection in open_ones:
-                connection.abort()
+            for site in tuple(runner.sites):
+                await site.stop()
+            open_ones = [each.connection for each in self.connections if each.close_info is None]
+            await close_all(open_ones, "the test server stops")
+            await self._end_handlers()
+        finally:
+            # aiohttp knows of those handlers alone whose TCP connection is still there.
+            for handler in self._handlers:
+                handler.cancel()
+            await runner.cleanup()
+            self._changes.notify()
+
+    async def _end_handlers(self) -> None:
+        for seconds in (_HANDLER_GRACE, _CANCELLED_GRACE):
+            if self._handlers:
+                await asyncio.wait(self._handlers, timeout=seconds)
+            for handler in self._handlers:
+                handler.cancel()
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         served = ServedConnection(request, self._changes, record=self._record)
         self.requests.append(served)
+        task = asyncio.current_task()
+        assert task is not None
+        self._handlers.add(task)
         try:
-            handler = self._routes.find(request, self._settings)
-            if handler is None:
-                raise web.HTTPNotFound
-            served.handler = handler
+            handler = self._find(request, served)
             response = await handler.run(served)
         except web.HTTPException as exc:
             served.answered(exc.status, CIMultiDictProxy(exc.headers))
             raise
+        finally:
+            self._handlers.discard(task)
         if response.status != 101:
             served.answered(response.status, CIMultiDictProxy(response.headers))
         return response
+
+    def _find(self, request: web.BaseRequest, served: ServedConnection) -> WebSocketHandler:
+        try:
+            handler = self._routes.find(request, self._settings)
+        except Exception as exc:
+            served.failed(exc)
+            logger.error("a handler of %s could not be made", request.path, exc_info=exc)
+            raise web.HTTPInternalServerError from exc
+        if handler is None:
+            raise web.HTTPNotFound
+        served.handler = handler
+        return handler
 
     def _report(self, exc: BaseException | None) -> None:
         if not self._raise_errors or not self.errors:
@@ -267,7 +303,7 @@ class _ServerThread:
 
     def start(self) -> None:
         self._thread.start()
-        self._ready.wait(_START_TIMEOUT)
+        self._ready.wait()
         if self._error is not None:
             self._thread.join()
             raise self._error
@@ -275,19 +311,30 @@ class _ServerThread:
     def stop(self) -> None:
         assert self._loop is not None
         assert self._stopping is not None
-        self._loop.call_soon_threadsafe(self._stopping.set)
+        try:
+            self._loop.call_soon_threadsafe(self._stopping.set)
+        except RuntimeError:
+            pass  # The loop has ended by itself; the error says why.
         self._thread.join()
         if self._error is not None:
             raise self._error
 
     def call(self, function: Callable[..., Any], *args: Any) -> Any:
         assert self._loop is not None
+        if threading.current_thread() is self._thread:
+            raise RuntimeError("this is the server's own thread: call the function directly")
 
         async def call() -> Any:
             result = function(*args)
             return await result if inspect.isawaitable(result) else result
 
-        return asyncio.run_coroutine_threadsafe(call(), self._loop).result()
+        coroutine = call()
+        try:
+            future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        except RuntimeError:
+            coroutine.close()  # The loop has ended by itself.
+            raise
+        return future.result()
 
     def _run(self) -> None:
         try:

@@ -99,6 +99,14 @@ class Receiver:
                 return exc
         return None
 
+    def call_when_quiet(self, action: Callable[[], object], seconds: float) -> None:
+        """Call `action` once nothing has come in for so many seconds; for 0 at once."""
+        left = self.last_byte + seconds - self._loop.time()
+        if left > 0:
+            self._loop.call_later(left, self.call_when_quiet, action, seconds)
+        else:
+            action()
+
     def stop(self) -> None:
         """Ignore what comes in from now on, and let go of what it would need."""
         self._parser = None

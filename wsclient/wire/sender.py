@@ -133,15 +133,23 @@ class Sender:
             self._waiters.append(waiter)
             await waiter
 
+    @property
+    def can_half_close(self) -> bool:
+        """Whether we could go on listening after `half_close`; TLS cannot."""
+        return self.transport is not None and self.transport.can_write_eof()
+
     def half_close(self) -> None:
         """Tell the peer that nothing more will come, and go on listening where TCP is plain."""
         transport = self.transport
         if transport is None or transport.is_closing():
             return
-        if transport.can_write_eof():
+        if not self.can_half_close:
+            transport.close()
+            return
+        try:
             transport.write_eof()
-        else:
-            transport.close()  # TLS has no half-closed connections
+        except OSError:
+            transport.abort()  # The last frame met a socket that was closed: TCP has ended.
 
     def end(self) -> None:
         """Let go of the transport and of everybody who waits for it."""

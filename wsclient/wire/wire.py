@@ -44,6 +44,7 @@ logger = logging.getLogger("wsclient")
 _LINGER = 2.0
 """Seconds that the peer has to close TCP once nothing is left to say (RFC 6455, 7.1.1)."""
 
+_QUIET = 0.1  # seconds without a byte, after which what was underway has come
 _TURNS_BEFORE_FIRST_CALLBACK = 2
 
 _TURNS_FOR_ANSWERS = 3
@@ -449,7 +450,8 @@ class Wire(asyncio.BufferedProtocol):
         self._resume_reading()
         self._end_within(self._linger)
         if self._role is Role.SERVER:
-            self.sender.half_close()
+            deaf = not self.sender.can_half_close and self.ending.handshake.received is None
+            self.receiver.call_when_quiet(self.sender.half_close, _QUIET if deaf else 0.0)
 
     def _settle(
         self,
