@@ -60,6 +60,10 @@ coverage: test-set-up ## Run the tests and report which lines and branches they 
 	$(TEST_ENV) $(TEST) -P -m coverage run -m pytest $(ARGS)
 	$(TEST) -m coverage report
 
+.PHONY: conformance
+conformance: $(TEST_VENV)/.installed ## Run Autobahn's fuzzing client against the test kit's server; all of it with FULL=1.
+	$(TEST_ENV) PYTHONPATH=tests $(TEST) -P -m conformance.run $(if $(FULL),--all) $(ARGS)
+
 .PHONY: lint
 lint: $(TEST_VENV)/.dependencies ## Check with ruff: rules and formatting.
 	$(TEST) -m ruff check .
