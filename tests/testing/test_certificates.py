@@ -35,7 +35,7 @@ from wsclient.testing.certificates import (
     generate_key,
     self_signed_certificate,
 )
-from wsclient.testing.tls_server import ThreadedTLSServer, TLSConnectionRecord
+from wsclient.testing.tls.server import ThreadedTLSServer, TLSConnectionRecord
 
 PASSWORD = "correct horse"
 KEY_TYPES: tuple[KeyType, ...] = get_args(KeyType)

@@ -28,8 +28,13 @@ from hypothesis import strategies as st
 from support.running import LoopFactory, run_checked
 from wsclient import TLSConfig, websocket_connect
 from wsclient.testing.certificates import IssuedCertificate
-from wsclient.testing.clock import StuckLoopError, VirtualClock, VirtualClockLoop, run_virtual
-from wsclient.testing.takeover import Moment, NextFloat, Takeover
+from wsclient.testing.clock.takeover import Moment, NextFloat, Takeover
+from wsclient.testing.clock.virtual import (
+    StuckLoopError,
+    VirtualClock,
+    VirtualClockLoop,
+    run_virtual,
+)
 
 HOUR = 3600.0
 DAY = 24 * HOUR

@@ -35,8 +35,8 @@ from wsclient.testing import (
     make_application,
     websocket_handler,
 )
-from wsclient.testing.handler import settled
-from wsclient.testing.routes import close_websockets
+from wsclient.testing.serving.handler import settled
+from wsclient.testing.serving.routes import close_websockets
 
 
 class Log(WebSocketHandler):

@@ -20,7 +20,7 @@ from wsclient.testing import (
     make_application,
     websocket_handler,
 )
-from wsclient.testing.routes import Routes
+from wsclient.testing.serving.routes import Routes
 
 
 class Said(WebSocketHandler):

@@ -19,11 +19,11 @@ from support.running import open_descriptors
 from wsclient import websocket_connect
 from wsclient.errors import ConnectError, HandshakeError, TLSError
 from wsclient.protocol.opcodes import Opcode
-from wsclient.testing import tls_server
 from wsclient.testing.certificates import CertificateAuthority, IssuedCertificate
 from wsclient.testing.frames import close_frame, encode_frame
-from wsclient.testing.tls_server import AfterRejection, ThreadedTLSServer
-from wsclient.testing.tls_stream import TLSStream
+from wsclient.testing.tls import server as tls_server
+from wsclient.testing.tls.server import AfterRejection, ThreadedTLSServer
+from wsclient.testing.tls.stream import TLSStream
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 NO_CERTIFICATE = {

@@ -9,22 +9,22 @@ from .certificates import (
     KubernetesVolume,
     self_signed_certificate,
 )
-from .clock import StuckLoopError, VirtualClock, VirtualClockLoop, run_virtual
-from .connection import WebSocketServerConnection
-from .dialogue import Dialogue, DialogueError
+from .clock.virtual import StuckLoopError, VirtualClock, VirtualClockLoop, run_virtual
 from .faults import FaultProxy
 from .frames import Frame, FrameDecoder, RecordedFrame, close_frame, encode_frame
-from .handler import WebSocketHandler
 from .pair import connection_pair
 from .raw import RawConnection, RawRequest, RawServer
-from .ready_made import EchoHandler, RecorderHandler
-from .recording import RecordedEvent, Recording, RecordingError
-from .recording_proxy import RecordingProxy, replay_server
-from .routes import make_application, websocket_handler
-from .served import Handshake, ServedConnection
-from .server import WebSocketTestServer
-from .tls_server import ThreadedTLSServer, TLSConnectionRecord
-from .tls_stream import TLSStream
+from .recording.proxy import RecordingProxy, replay_server
+from .recording.session import RecordedEvent, Recording, RecordingError
+from .serving.connection import WebSocketServerConnection
+from .serving.dialogue import Dialogue, DialogueError
+from .serving.handler import WebSocketHandler
+from .serving.ready_made import EchoHandler, RecorderHandler
+from .serving.routes import make_application, websocket_handler
+from .serving.served import Handshake, ServedConnection
+from .serving.server import WebSocketTestServer
+from .tls.server import ThreadedTLSServer, TLSConnectionRecord
+from .tls.stream import TLSStream
 
 __all__ = [
     "CertificateAuthority",

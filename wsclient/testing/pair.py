@@ -16,8 +16,8 @@ from ..protocol.accepting import UpgradeRequest, accept_deflate, accept_headers,
 from ..protocol.deflate import DeflateParameters
 from ..protocol.handshake import check_response, check_subprotocols, make_key, upgrade_headers
 from ..wire.wire import Wire
-from .connection import TappedWire, WebSocketServerConnection
 from .memory import MemoryTransport, joined_transports
+from .serving.connection import TappedWire, WebSocketServerConnection
 
 __all__ = ["connection_pair"]
 

@@ -17,9 +17,9 @@ import pytest
 
 if TYPE_CHECKING:
     from .certificates import CertificateAuthority
-    from .clock import VirtualClock
+    from .clock.virtual import VirtualClock
     from .faults import FaultProxy
-    from .server import WebSocketTestServer
+    from .serving.server import WebSocketTestServer
 
 __all__ = ["certificate_authority", "fault_proxy", "virtual_clock", "websocket_server"]
 
@@ -31,7 +31,7 @@ def websocket_server() -> Iterator[Callable[..., WebSocketTestServer]]:
     Each runs in a thread of its own until the test has ended. What its handlers raised makes the
     test fail then.
     """
-    from .server import WebSocketTestServer
+    from .serving.server import WebSocketTestServer
 
     with ExitStack() as stack:
 
@@ -72,7 +72,7 @@ def virtual_clock() -> VirtualClock:
     It rules from the first line of the test to its last. It needs the stock event loop of
     asyncio.
     """
-    from .clock import VirtualClock
+    from .clock.virtual import VirtualClock
 
     return VirtualClock()
 

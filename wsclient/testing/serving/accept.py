@@ -9,11 +9,11 @@ from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from ..connection import Opening
-from ..options.connection import ConnectionOptions
-from ..protocol.accepting import UpgradeRequest, accept_deflate, accept_headers
-from ..tls.info import TLSInfo
-from ..wire.drain import Drain
+from ...connection import Opening
+from ...options.connection import ConnectionOptions
+from ...protocol.accepting import UpgradeRequest, accept_deflate, accept_headers
+from ...tls.info import TLSInfo
+from ...wire.drain import Drain
 from .connection import TappedWire, WebSocketServerConnection
 from .recorder import FrameRecorder
 

@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from ..protocol.closing import CloseInfo
-from ..protocol.opcodes import CloseCode
-from .dialogue import Dialogue
+from ...protocol.closing import CloseInfo
+from ...protocol.opcodes import CloseCode
+from ..serving.dialogue import Dialogue
 
 __all__ = ["RecordedEvent", "Recording", "RecordingError", "Sender"]
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from aiohttp import web
 from multidict import CIMultiDictProxy
 
-from ..protocol.closing import CloseInfo
-from ..protocol.roles import Role
-from .changes import Changes
+from ...protocol.closing import CloseInfo
+from ...protocol.roles import Role
+from ..changes import Changes
+from ..frames import RecordedFrame
 from .connection import WebSocketServerConnection
-from .frames import RecordedFrame
 from .recorder import FrameRecorder
 
 __all__ = ["Handshake", "ServedConnection"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import perf_counter
 
-from ..errors import MessageTooBigError, ProtocolError
-from ..protocol.deflate import DeflateParameters, Inflater
-from ..protocol.frames import FrameParser
-from ..protocol.messages import MessageAssembler
-from ..protocol.roles import Role
-from .frames import Direction, FrameDecoder, RecordedFrame
+from ...errors import MessageTooBigError, ProtocolError
+from ...protocol.deflate import DeflateParameters, Inflater
+from ...protocol.frames import FrameParser
+from ...protocol.messages import MessageAssembler
+from ...protocol.roles import Role
+from ..frames import Direction, FrameDecoder, RecordedFrame
 
 __all__ = ["FrameRecorder"]
 

@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, Self, TypeVar, get_args
 
 from cryptography import x509
 
-from .tls_stream import TLSStream, echo
+from .stream import TLSStream, echo
 
 __all__ = ["AfterRejection", "TLSConnectionRecord", "ThreadedTLSServer"]
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from aiohttp import web
 from multidict import CIMultiDict
 
-from ..protocol.handshake import check_header
+from ...protocol.handshake import check_header
 
 __all__ = ["RequestHandler"]
 

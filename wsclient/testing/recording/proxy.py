@@ -13,16 +13,16 @@ from typing import Any, Self
 from aiohttp import web
 from yarl import URL
 
-from ..client import websocket_connect
-from ..connection import WebSocketClientConnection, WebSocketConnection
-from ..errors import ConnectError, HandshakeError, WebSocketClosedError
-from ..protocol.closing import CloseInfo, CloseInitiator
-from ..protocol.opcodes import CloseCode
-from .connection import WebSocketServerConnection
-from .handler import WebSocketHandler
-from .recording import ClientMode, Recording, Sender
-from .served import ServedConnection
-from .server import WebSocketTestServer
+from ...client import websocket_connect
+from ...connection import WebSocketClientConnection, WebSocketConnection
+from ...errors import ConnectError, HandshakeError, WebSocketClosedError
+from ...protocol.closing import CloseInfo, CloseInitiator
+from ...protocol.opcodes import CloseCode
+from ..serving.connection import WebSocketServerConnection
+from ..serving.handler import WebSocketHandler
+from ..serving.served import ServedConnection
+from ..serving.server import WebSocketTestServer
+from .session import ClientMode, Recording, Sender
 
 __all__ = ["RecordingProxy", "replay_server"]
 

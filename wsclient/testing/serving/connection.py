@@ -6,15 +6,15 @@ import asyncio
 from collections.abc import Callable, Collection
 from typing import Any, cast
 
-from ..connection import Opening, WebSocketConnection
-from ..options.connection import ConnectionOptions
-from ..protocol.deflate import DeflateParameters
-from ..protocol.opcodes import CloseCode
-from ..protocol.roles import Role
-from ..wire.inbox import Inbox
-from ..wire.wire import Wire
-from .frames import Direction
-from .reset import reset_on_close
+from ...connection import Opening, WebSocketConnection
+from ...options.connection import ConnectionOptions
+from ...protocol.deflate import DeflateParameters
+from ...protocol.opcodes import CloseCode
+from ...protocol.roles import Role
+from ...wire.inbox import Inbox
+from ...wire.wire import Wire
+from ..frames import Direction
+from ..reset import reset_on_close
 
 __all__ = ["TappedWire", "WebSocketServerConnection", "close_all"]
 

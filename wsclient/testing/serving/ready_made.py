@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from ..protocol.opcodes import CloseCode
+from ...protocol.opcodes import CloseCode
 from .connection import WebSocketServerConnection
 from .handler import WebSocketHandler, settled
 

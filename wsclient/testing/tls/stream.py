@@ -14,10 +14,10 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from ..protocol.frames import apply_mask
-from ..protocol.handshake import accept_token
-from ..protocol.opcodes import Opcode
-from .frames import encode_frame
+from ...protocol.frames import apply_mask
+from ...protocol.handshake import accept_token
+from ...protocol.opcodes import Opcode
+from ..frames import encode_frame
 
 __all__ = ["TLSStream", "echo"]
 

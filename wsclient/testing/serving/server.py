@@ -14,7 +14,7 @@ from typing import Any, Self
 from aiohttp import web
 from multidict import CIMultiDictProxy
 
-from .changes import Changes
+from ..changes import Changes
 from .connection import close_all
 from .handler import WebSocketHandler
 from .ready_made import EchoHandler

@@ -12,15 +12,15 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from ..errors import WebSocketClosedError
-from ..options.connection import CompressionOptions, ConnectionOptions
-from ..protocol.accepting import Refusal, UpgradeRequest, check_request
-from ..protocol.closing import CloseInfo
-from ..protocol.opcodes import CloseCode
-from ..wire.awaitables import Completion
-from ..wire.callbacks import own_cancellation
-from ..wire.inbox import PingPayload, PongPayload
-from ..wire.payloads import Buffer
+from ...errors import WebSocketClosedError
+from ...options.connection import CompressionOptions, ConnectionOptions
+from ...protocol.accepting import Refusal, UpgradeRequest, check_request
+from ...protocol.closing import CloseInfo
+from ...protocol.opcodes import CloseCode
+from ...wire.awaitables import Completion
+from ...wire.callbacks import own_cancellation
+from ...wire.inbox import PingPayload, PongPayload
+from ...wire.payloads import Buffer
 from .accept import accept
 from .connection import WebSocketServerConnection
 from .requests import RequestHandler

@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import WebSocketClosedError
-from ..options.connection import check_seconds
-from ..protocol.closing import build_close_payload
-from ..wire.payloads import check_ping_payload, encode_message
+from ...errors import WebSocketClosedError
+from ...options.connection import check_seconds
+from ...protocol.closing import build_close_payload
+from ...wire.payloads import check_ping_payload, encode_message
 from .connection import WebSocketServerConnection
 
 __all__ = ["Dialogue", "DialogueError"]

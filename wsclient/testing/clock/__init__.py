@@ -1,0 +1,3 @@
+"""A clock that does not wait."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Sessions recorded and replayed."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""A TLS server in threads, which sends real alerts."""
+
+from __future__ import annotations
