@@ -44,6 +44,7 @@ FLOORS: dict[str, float] = {
     # Floor 2: one open connection.
     "keepalive": 2.0,
     "wire.awaitables": 2.0,
+    "wire.deferred": 2.0,
     "wire.explain": 2.0,
     "wire.inbox": 2.0,
     "wire.payloads": 2.0,

@@ -37,7 +37,7 @@ async def test_dialogue_and_proxy(websocket_server, fault_proxy):
 async def test_tls(websocket_server, certificate_authority):
     certificate = certificate_authority.server_certificate("localhost", "127.0.0.1")
     server = websocket_server(tls=certificate.server_context())
-    trusting = certificate_authority.client_context()
+    trusting = certificate_authority.trust_context()
     async with websocket_connect(server.url, ssl=trusting) as conn:
         assert conn.tls is not None
     with pytest.raises(ConnectError):

@@ -20,7 +20,7 @@ from .serving.connection import WebSocketServerConnection
 from .serving.dialogue import Dialogue, DialogueError
 from .serving.handler import WebSocketHandler
 from .serving.ready_made import EchoHandler, RecorderHandler
-from .serving.routes import make_application, websocket_handler
+from .serving.routes import close_websockets, make_application, websocket_handler
 from .serving.served import Handshake, ServedConnection
 from .serving.server import WebSocketTestServer
 from .tls.server import ThreadedTLSServer, TLSConnectionRecord
@@ -58,6 +58,7 @@ __all__ = [
     "WebSocketServerConnection",
     "WebSocketTestServer",
     "close_frame",
+    "close_websockets",
     "connection_pair",
     "encode_frame",
     "make_application",

@@ -32,6 +32,7 @@ from ..protocol.opcodes import CloseCode, Opcode
 from ..protocol.roles import Role
 from .callbacks import CallbackRunner
 from .control import ControlEvents
+from .deferred import Deferred
 from .ending import Ending
 from .inbox import Inbox
 from .receiver import Receiver
@@ -125,7 +126,8 @@ class Wire(asyncio.BufferedProtocol):
         self._pings = PingRegister()
         self.ending = Ending(role)
         self.callback_error: BaseException | None = None
-        self._pending_end: Callable[[], None] | None = None
+        # What came before a Close frame or a faulty frame is seen, and answered, first.
+        self._pending_end = Deferred(loop, turns=_TURNS_FOR_ANSWERS)
         self._end_timer: asyncio.TimerHandle | None = None
         self._close_deadline = math.inf
         self._linger = min(_LINGER, options.close_timeout)
@@ -156,12 +158,10 @@ class Wire(asyncio.BufferedProtocol):
         if self._options.ping_interval:
             self._keepalive.start()
         # The caller of websocket_connect() should have its connection before the first call.
-        self._start_callbacks(_TURNS_BEFORE_FIRST_CALLBACK)
+        first_call = Deferred(self._loop, turns=_TURNS_BEFORE_FIRST_CALLBACK)
+        first_call.set(self._start_callbacks)
 
-    def _start_callbacks(self, turns: int) -> None:
-        if turns:
-            self._loop.call_soon(self._start_callbacks, turns - 1)
-            return
+    def _start_callbacks(self) -> None:
         self._callbacks_started = True
         self._run_callbacks()
 
@@ -184,8 +184,7 @@ class Wire(asyncio.BufferedProtocol):
         fault = self.receiver.feed(data)
         self._dispatch()
         if fault is not None:
-            # What came before the faulty frame is valid: it is seen, and answered, first.
-            self._end_soon(partial(self._fail, fault))
+            self._pending_end.set(partial(self._fail, fault))
 
     def _dispatch(self) -> None:
         if self._control_events.pending or self._runner is not None:
@@ -197,14 +196,14 @@ class Wire(asyncio.BufferedProtocol):
 
     def eof_received(self) -> None:
         """Let the transport close itself: half-closed connections are of no use here."""
-        self._end_now()
+        self._pending_end.run()
         self._settle(CloseCause.EOF, initiator=CloseInitiator.NONE)
         # The transport closes when it has sent the rest, which the peer may never take.
         self._end_within(self._linger)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give the account, and release everybody."""
-        self._end_now()
+        self._pending_end.run()
         self.ending.settle_lost(
             exc, closed_here=self._closed_here(), silence=self.receiver.silence
         )
@@ -216,7 +215,9 @@ class Wire(asyncio.BufferedProtocol):
         self.sender.end()
         self._pings.release_all()
         self._on_lost(exc)
-        level = logging.DEBUG if info.clean else logging.WARNING
+        # A server's end belongs to a test, which is told by other means.
+        quiet = info.clean or self._role is Role.SERVER
+        level = logging.DEBUG if quiet else logging.WARNING
         logger.log(level, "WebSocket connection to %s ended: %s", self._label, info)
         self._lost.set()
         self.inbox.end()
@@ -277,7 +278,7 @@ class Wire(asyncio.BufferedProtocol):
 
     def close(self, code: int | None, reason: str) -> None:
         """Start the closing handshake; do nothing if the end has begun already."""
-        self._end_now()
+        self._pending_end.run()
         if not self._may_send:
             return
         payload = self.ending.handshake.send(code, reason)
@@ -292,7 +293,7 @@ class Wire(asyncio.BufferedProtocol):
 
     def abort(self, cause: CloseCause = CloseCause.CANCELLED) -> None:
         """Drop the connection at once."""
-        self._end_now()
+        self._pending_end.run()
         self._settle(cause)
         if self.sender.transport is not None:
             self.sender.transport.abort()
@@ -345,7 +346,7 @@ class Wire(asyncio.BufferedProtocol):
                 self.latency = round_trip
             self._control_events.add(Opcode.PONG, payload)
         else:
-            self._end_soon(partial(self._close_received, payload))
+            self._pending_end.set(partial(self._close_received, payload))
 
     def _inbox_full(self) -> None:
         transport = self.sender.transport
@@ -371,22 +372,6 @@ class Wire(asyncio.BufferedProtocol):
             transport.resume_reading()
 
     # Ending
-
-    def _end_soon(self, action: Callable[[], None]) -> None:
-        """Act on a Close frame or a fault when what came before has been seen and answered."""
-        self._pending_end = action
-        self._wait_for_answers(_TURNS_FOR_ANSWERS)
-
-    def _wait_for_answers(self, turns: int) -> None:
-        if turns:
-            self._loop.call_soon(self._wait_for_answers, turns - 1)
-        else:
-            self._end_now()
-
-    def _end_now(self) -> None:
-        action, self._pending_end = self._pending_end, None
-        if action is not None:
-            action()
 
     def _close_received(self, payload: bytes) -> None:
         ending = self.ending
