@@ -25,12 +25,12 @@ __all__ = ["FrameParser", "FrameSink", "apply_mask", "build_frame"]
 
 _TEXT_FRAME = 0x81
 _BINARY_FRAME = 0x82
-_WHOLE_MESSAGES = (_BINARY_FRAME, _TEXT_FRAME)
 _FIN = 0x80
 _RSV1 = 0x40
 _RSV23 = 0x30
 _MASKED = 0x80
 _LONG_LENGTH = 0x80
+_KEY_SIZE = 4
 _CONTROL = 0x8
 _MAX_CONTROL_PAYLOAD = 125
 _OPCODES = frozenset(Opcode)
@@ -77,7 +77,7 @@ class FrameParser:
         "_ended",
         "_fragmented",
         "_key",
-        "_mask_bit",
+        "_masked",
         "_max_message_size",
         "_peer",
         "_remaining",
@@ -99,7 +99,7 @@ class FrameParser:
         self._max_message_size = max_message_size
         self._compression = compression
         self._peer = role.peer
-        self._mask_bit = _MASKED if role is Role.SERVER else 0
+        self._masked = role is Role.SERVER
         self._key = b""
         self._rest = b""
         self._remaining = 0
@@ -124,7 +124,10 @@ class FrameParser:
             elif self._rest:
                 data = self._rest + data
             self._rest = b""
-            self._parse(data, position)
+            if self._masked:
+                self._parse_masked(data, position)
+            else:
+                self._parse(data, position)
         except BaseException:
             self._ended = True
             raise
@@ -134,10 +137,9 @@ class FrameParser:
         size = len(data)
         deliver = self._deliver
         limit = self._max_message_size
-        mask_bit = self._mask_bit
         while size - position >= 2:
             head = data[position]
-            length = data[position + 1] ^ mask_bit
+            length = data[position + 1]
             start = position + 2
             if length > 125:
                 if length & _MASKED:
@@ -146,23 +148,16 @@ class FrameParser:
                 if start > size:
                     break
                 length = self._long_length(data, position + 2, start)
-            if mask_bit:
-                start += 4
-                if start > size:
-                    break
             stop = start + length
-            if (
-                head in _WHOLE_MESSAGES
-                and stop <= size
-                and not self._fragmented
-                and not (limit and length > limit)
-            ):
-                payload = data[start:stop]
-                if mask_bit:
-                    payload = bytes(apply_mask(payload, data[start - 4 : start]))
-                deliver(payload if head == _BINARY_FRAME else self._decode(payload))
-                position = stop
-                continue
+            if stop <= size and not self._fragmented and not (limit and length > limit):
+                if head == _BINARY_FRAME:
+                    deliver(data[start:stop])
+                    position = stop
+                    continue
+                if head == _TEXT_FRAME:
+                    deliver(self._decode(data[start:stop]))
+                    position = stop
+                    continue
             position = self._parse_other(data, position, start, length)
             if self._ended:
                 return
@@ -171,8 +166,26 @@ class FrameParser:
         if position < size:
             self._rest = data[position:]
 
+    def _parse_masked(self, data: bytes, position: int) -> None:
+        # The loop of a server, which has no fast path: all goes to the sink.
+        size = len(data)
+        while size - position >= 2:
+            length = data[position + 1] ^ _MASKED
+            if length & _MASKED:
+                raise self._wrong_masking()
+            start = position + 2 + (0 if length < 126 else 2 if length == 126 else 8)
+            if start + _KEY_SIZE > size:
+                break
+            if length > 125:
+                length = self._long_length(data, position + 2, start)
+            position = self._parse_other(data, position, start + _KEY_SIZE, length)
+            if self._ended or self._rest:
+                return
+        if position < size:
+            self._rest = data[position:]
+
     def _wrong_masking(self) -> ProtocolError:
-        wrong = "frame without a mask" if self._mask_bit else "masked frame"
+        wrong = "frame without a mask" if self._masked else "masked frame"
         return ProtocolError(f"The {self._peer} sent a {wrong}", section="RFC 6455, section 5.1")
 
     def _long_length(self, data: bytes, start: int, stop: int) -> int:
@@ -202,7 +215,7 @@ class FrameParser:
         self._fragmented = not fin
         self._sink.begin(opcode, fin=fin, compressed=bool(head & _RSV1), length=length)
         self._remaining = length
-        self._key = data[start - 4 : start] if self._mask_bit else b""
+        self._key = data[start - _KEY_SIZE : start] if self._masked else b""
         if length == 0:
             self._sink.end()
             return start
@@ -267,8 +280,8 @@ class FrameParser:
         if opcode == Opcode.CLOSE:
             self._ended = True
         payload = data[start:stop]
-        if self._mask_bit:
-            payload = bytes(apply_mask(payload, data[start - 4 : start]))
+        if self._masked:
+            payload = bytes(apply_mask(payload, data[start - _KEY_SIZE : start]))
         self._sink.control(opcode, payload)
         return stop
 
@@ -278,7 +291,7 @@ class FrameParser:
         piece = data[start:stop]
         self._remaining -= len(piece)
         if piece:
-            self._sink.piece(self._unmask(piece) if self._mask_bit else piece)
+            self._sink.piece(self._unmask(piece) if self._masked else piece)
         if not self._remaining:
             self._sink.end()
         return start + len(piece)
