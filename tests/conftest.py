@@ -12,8 +12,9 @@ from typing import Any, cast
 
 import pytest
 
-from support.process import PEERS, PeerProcess, Peers, PeerUnavailableError
+from support.process import PEERS, PeerProcess, Peers
 from support.running import LoopFactory, run_checked
+from support.unavailable import UnavailableError
 from wsclient.testing.certificates import CertificateAuthority, IssuedCertificate
 
 TEST_TIMEOUT = 30.0
@@ -106,7 +107,7 @@ def peer(request: pytest.FixtureRequest, peers: Peers) -> PeerProcess:
     """A server made with one of the other libraries, in a process of its own."""
     try:
         return peers.get(request.param)
-    except PeerUnavailableError as error:
+    except UnavailableError as error:
         if error.required:
             raise
         pytest.skip(str(error))

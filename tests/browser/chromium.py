@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-__all__ = ["Chromium", "ChromiumUnavailableError", "Identity"]
+from support.unavailable import UnavailableError
+
+__all__ = ["Chromium", "Identity"]
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PROGRAMS = ("chromium", "certutil", "pk12util")
@@ -37,18 +39,6 @@ FLAGS = (
     --disable-quic --disable-sync --metrics-recording-only --mute-audio
     --no-default-browser-check --no-first-run --password-store=basic""".split(),
 )
-
-
-class ChromiumUnavailableError(Exception):
-    """The browser cannot be started on this machine.
-
-    Attributes:
-        required: whether that is a failure (on CI) and not a reason to skip.
-    """
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.required = os.environ.get("CI", "").lower() == "true"
 
 
 @dataclass(frozen=True)
@@ -80,7 +70,7 @@ class Chromium:
         identity: certificates to put into the profile.
 
     Raises:
-        ChromiumUnavailableError: a program is not installed.
+        UnavailableError: a program is not installed.
         RuntimeError: the browser did not start, or a certificate could not be put in.
     """
 
@@ -144,7 +134,7 @@ def _find_programs() -> dict[str, str]:
     found["chromium"] = next(filter(None, map(shutil.which, BROWSERS)), None)
     missing = [name for name, path in found.items() if path is None]
     if missing:
-        raise ChromiumUnavailableError(
+        raise UnavailableError(
             f"{', '.join(missing)} not found, so no page can be opened in a browser:"
             " install chromium and libnss3-tools"
         )

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from browser.chromium import Chromium, ChromiumUnavailableError, Identity
+from browser.chromium import Chromium, Identity
+from support.unavailable import UnavailableError
 from wsclient.testing import CertificateAuthority
 
 CLIENT_NAME = "the person at the browser"
@@ -28,7 +29,7 @@ def chromium(
     identity = Identity(authority.root_pem, issued.pkcs12(PASSWORD, name=CLIENT_NAME), PASSWORD)
     try:
         running = Chromium(tmp_path_factory.mktemp("chromium"), identity)
-    except ChromiumUnavailableError as error:
+    except UnavailableError as error:
         if error.required:
             raise
         pytest.skip(str(error))

@@ -16,7 +16,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["ROOT", "Suite", "UnavailableError", "install"]
+from support.unavailable import UnavailableError
+
+__all__ = ["ROOT", "Suite", "install"]
 
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout."""
@@ -37,18 +39,6 @@ from autobahntestsuite.case import CaseBasename, Cases
 ids = [case.__name__[len(CaseBasename):].replace("_", ".") for case in Cases]
 sys.stdout.write(json.dumps(ids))
 """
-
-
-class UnavailableError(Exception):
-    """The suite cannot run on this machine.
-
-    Attributes:
-        required: whether that is a failure (on CI) and not a reason to skip.
-    """
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.required = os.environ.get("CI", "").lower() == "true"
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,10 @@ from urllib.parse import urlsplit
 
 from conformance.cases import choose
 from conformance.fuzzing_client import FuzzingClient
-from conformance.install import ROOT, Suite, UnavailableError, install
+from conformance.install import ROOT, Suite, install
 from conformance.processes import ProcessError, running
 from conformance.results import Result, Results, differences, dump, load, named, table
+from support.unavailable import UnavailableError
 
 TESTS = ROOT / "tests"
 EXPECTED = Path(__file__).with_name("expected_server.txt")

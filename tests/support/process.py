@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlencode
 
+from support.unavailable import UnavailableError
 from wsclient.testing.certificates import CertificateFiles
 
-__all__ = ["PEERS", "PeerProcess", "PeerUnavailableError", "Peers"]
+__all__ = ["PEERS", "PeerProcess", "Peers"]
 
 TESTS = Path(__file__).resolve().parent.parent
 START_TIMEOUT = 20.0
@@ -50,18 +51,6 @@ Besides the paths of the vocabulary there are: ``deflate``, it takes permessage-
 ``deflate-query``, its own parameters are chosen by the query; ``returns-code`` and
 ``returns-reason``, it answers a Close frame with the same.
 """
-
-
-class PeerUnavailableError(Exception):
-    """The peer cannot be started on this machine.
-
-    Attributes:
-        required: whether that is a failure (on CI) and not a reason to skip.
-    """
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.required = os.environ.get("CI", "").lower() == "true"
 
 
 class PeerProcess:
@@ -164,7 +153,7 @@ class Peers:
         """Return the running peer.
 
         Raises:
-            PeerUnavailableError: what it needs is not installed.
+            UnavailableError: what it needs is not installed.
         """
         if name not in self._running:
             command = _node_command() if name == "ws" else _python_command(name)
@@ -180,15 +169,15 @@ class Peers:
 
 def _python_command(name: str) -> list[str]:
     if importlib.util.find_spec(name) is None:
-        raise PeerUnavailableError(f"{name} is not installed, so the peer {name!r} cannot run")
+        raise UnavailableError(f"{name} is not installed, so the peer {name!r} cannot run")
     return [sys.executable, "-m", f"peers.{name}_peer"]
 
 
 def _node_command() -> list[str]:
     node = shutil.which("node")
     if node is None:
-        raise PeerUnavailableError("node is not installed, so the peer 'ws' cannot run")
+        raise UnavailableError("node is not installed, so the peer 'ws' cannot run")
     found = subprocess.run([node, "-e", "require('ws')"], capture_output=True, check=False)
     if found.returncode:
-        raise PeerUnavailableError("Node finds no module 'ws'; `make test` puts it on NODE_PATH")
+        raise UnavailableError("Node finds no module 'ws'; `make test` puts it on NODE_PATH")
     return [node, str(TESTS / "peers" / "ws_peer.js")]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from support.process import PeerUnavailableError
+from support.unavailable import UnavailableError
 
 __all__ = ["STRANGERS", "Outcome", "Step", "visit"]
 
@@ -83,10 +83,10 @@ async def visit(
     """Have a client connect and take all steps.
 
     Raises:
-        PeerUnavailableError: the library is not installed.
+        UnavailableError: the library is not installed.
     """
     if name != "ws" and importlib.util.find_spec(name) is None:
-        raise PeerUnavailableError(f"{name} is not installed, so that it cannot be a client")
+        raise UnavailableError(f"{name} is not installed, so that it cannot be a client")
     return await _CLIENTS[name](Visit(url, steps, list(subprotocols), compression, ca_file))
 
 
@@ -403,9 +403,9 @@ def _node_step(step: Step) -> list[Any]:
 def _run_node(visit: Visit) -> Outcome:
     node = shutil.which("node")
     if node is None:
-        raise PeerUnavailableError("node is not installed, so that ws cannot be a client")
+        raise UnavailableError("node is not installed, so that ws cannot be a client")
     if subprocess.run([node, "-e", "require('ws')"], capture_output=True, check=False).returncode:
-        raise PeerUnavailableError("Node finds no module 'ws'; `make test` puts it on NODE_PATH")
+        raise UnavailableError("Node finds no module 'ws'; `make test` puts it on NODE_PATH")
     spec = {
         "url": visit.url,
         "steps": [_node_step(step) for step in visit.steps],

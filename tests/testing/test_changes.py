@@ -6,7 +6,6 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -159,81 +158,3 @@ def test_a_loop_that_ended_while_it_waited_is_no_error() -> None:
 
 
 # --- in a plain function --------------------------------------------------------------------
-
-
-def test_plain_what_holds_already_is_not_waited_for() -> None:
-    Changes().wait(lambda: True, "it", timeout=0.0)
-
-
-def test_plain_a_change_of_another_thread() -> None:
-    changes, seen = Changes(), list[int]()
-
-    def change() -> None:
-        for number in range(100):
-            seen.append(number)
-            changes.notify()
-
-    with ThreadPoolExecutor(4) as pool:
-        waits = [
-            pool.submit(changes.wait, lambda: len(seen) == 100, "it", timeout=LONG)
-            for _ in range(3)
-        ]
-        pool.submit(change).result(LONG)
-        for each in waits:
-            each.result(LONG)
-    assert changes._listeners == []
-
-
-def test_plain_a_timeout_says_what_was_waited_for() -> None:
-    changes = Changes()
-    begun = time.monotonic()
-    with pytest.raises(TimeoutError, match=r"^it did not happen within 0\.05 seconds$"):
-        changes.wait(lambda: False, "it", timeout=SHORT)
-    assert time.monotonic() - begun >= SHORT
-    assert changes._listeners == []
-
-
-def test_plain_changes_do_not_put_the_timeout_off() -> None:
-    changes = Changes()
-    stop = threading.Event()
-
-    def change() -> None:
-        while not stop.wait(0.005):
-            changes.notify()
-
-    thread = threading.Thread(target=change)
-    thread.start()
-    try:
-        with pytest.raises(TimeoutError):
-            changes.wait(lambda: False, "it", timeout=SHORT)
-    finally:
-        stop.set()
-        thread.join()
-
-
-def test_plain_the_condition_may_wait_for_the_thread_that_notifies() -> None:
-    """As one does that asks the server's thread with `call`."""
-    changes = Changes()
-    asked, answered = threading.Event(), threading.Event()
-
-    def answer() -> None:
-        assert asked.wait(LONG)
-        changes.notify()
-        answered.set()
-
-    def condition() -> bool:
-        asked.set()
-        assert answered.wait(LONG), "the thread that notifies is held up"
-        return True
-
-    thread = threading.Thread(target=answer)
-    thread.start()
-    changes.wait(condition, "it", timeout=LONG)
-    thread.join()
-
-
-def test_plain_an_error_of_the_condition_is_raised() -> None:
-    changes = Changes()
-    with pytest.raises(ZeroDivisionError):
-        changes.wait(lambda: 1 / 0, "it", timeout=None)
-    assert changes._listeners == []

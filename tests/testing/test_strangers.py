@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from support.process import PeerUnavailableError
+from support.unavailable import UnavailableError
 from testing.strangers import STRANGERS, Outcome, Step, visit
 from wsclient.protocol.opcodes import Opcode
 from wsclient.testing import (
@@ -38,7 +38,7 @@ async def visited(
     """Have a client take steps; return what it saw, and what the server saw of it."""
     try:
         outcome = await visit(name, server.url, steps, **options)
-    except PeerUnavailableError as error:
+    except UnavailableError as error:
         if error.required:
             raise
         pytest.skip(str(error))

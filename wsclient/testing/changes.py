@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable
 
 __all__ = ["Changes"]
@@ -62,31 +61,6 @@ class Changes:
             raise TimeoutError(f"{what} did not happen within {timeout:g} seconds") from None
         finally:
             self._remove(listener)
-
-    def wait(self, condition: Callable[[], object], what: str, *, timeout: float | None) -> None:
-        """Wait in a plain function, whose thread it blocks, until a condition holds.
-
-        Args:
-            condition: looked at now and after each change, in this thread.
-            what: what is waited for, for the error.
-            timeout: seconds; ``None`` for no limit.
-
-        Raises:
-            TimeoutError: it did not come to hold in time.
-            Exception: whatever the condition raises.
-        """
-        changed = threading.Event()
-        deadline = None if timeout is None else time.monotonic() + timeout
-        self._add(changed.set)
-        try:
-            # No lock is held meanwhile: the condition may ask other threads, which may notify.
-            while not condition():
-                left = None if deadline is None else max(deadline - time.monotonic(), 0.0)
-                if not changed.wait(left):
-                    raise TimeoutError(f"{what} did not happen within {timeout:g} seconds")
-                changed.clear()
-        finally:
-            self._remove(changed.set)
 
     def _add(self, listener: Callable[[], object]) -> None:
         with self._lock:

@@ -15,6 +15,7 @@ from typing import Any, Final, Self
 from ..protocol.handshake import accept_token
 from ..protocol.opcodes import Opcode
 from .frames import Frame, FrameDecoder, close_frame, encode_frame, frame_end
+from .listening import report_errors, server_url
 from .reset import reset
 
 __all__ = ["RawConnection", "RawRequest", "RawServer"]
@@ -337,9 +338,7 @@ class RawServer:
     @property
     def url(self) -> str:
         """Its URL, with a slash at the end, such as ``"ws://127.0.0.1:50112/"``."""
-        scheme = "ws" if self._tls is None else "wss"
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"{scheme}://{host}:{self._port}/"
+        return server_url(self._host, self._port, tls=self._tls is not None)
 
     async def __aenter__(self) -> Self:
         if self._listening is not None:
@@ -359,7 +358,7 @@ class RawServer:
             await self._end_handlers()
         finally:
             self._drop_the_rest()
-        self._report(exc)
+        report_errors(self.errors, exc, "the raw server")
 
     # Connections
 
@@ -462,15 +461,6 @@ class RawServer:
             connection.writer.transport.abort()
         for task in self._tasks:
             task.cancel()
-
-    def _report(self, exc: BaseException | None) -> None:
-        if exc is not None:
-            for error in self.errors:
-                exc.add_note(f"A handler of the raw server had raised {error!r}")
-        elif len(self.errors) == 1:
-            raise self.errors[0]
-        elif self.errors:
-            raise BaseExceptionGroup("handlers of the raw server raised", self.errors)
 
 
 def _head(first: str, fields: _Fields) -> bytes:

@@ -15,6 +15,7 @@ from aiohttp import web
 from multidict import CIMultiDictProxy
 
 from ..changes import Changes
+from ..listening import report_errors, server_url
 from .connection import close_all
 from .handler import WebSocketHandler
 from .ready_made import EchoHandler
@@ -102,9 +103,7 @@ class WebSocketTestServer:
     @property
     def url(self) -> str:
         """Its URL, with a slash at the end, such as ``"ws://127.0.0.1:50112/"``."""
-        scheme = "ws" if self._tls is None else "wss"
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"{scheme}://{host}:{self._port}/"
+        return server_url(self._host, self._port, tls=self._tls is not None)
 
     # What it knows
 
@@ -278,15 +277,8 @@ class WebSocketTestServer:
         return handler
 
     def _report(self, exc: BaseException | None) -> None:
-        if not self._raise_errors or not self.errors:
-            return
-        if exc is not None:
-            for error in self.errors:
-                exc.add_note(f"A handler of the test server had raised {error!r}")
-        elif len(self.errors) == 1:
-            raise self.errors[0]
-        else:
-            raise BaseExceptionGroup("handlers of the test server raised", self.errors)
+        if self._raise_errors:
+            report_errors(self.errors, exc, "the test server")
 
 
 class _ServerThread:
