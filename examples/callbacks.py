@@ -13,10 +13,8 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from aiohttp import web
-from aiohttp.test_utils import TestServer
-
 from wsclient import websocket_connect
+from wsclient.testing import Dialogue, WebSocketTestServer
 
 
 def plain(message: str | bytes | None) -> None:
@@ -42,20 +40,10 @@ async def main(url: str) -> None:
 # The server to try it with.
 
 
-async def ticks(request: web.Request) -> web.WebSocketResponse:
-    websocket = web.WebSocketResponse()
-    await websocket.prepare(request)
-    for tick in ("1", "2", "3"):
-        await websocket.send_str(tick)
-    await websocket.close()
-    return websocket
-
-
 async def with_server() -> None:
-    app = web.Application()
-    app.router.add_get("/", ticks)
-    async with TestServer(app) as server:
-        await main(f"ws://127.0.0.1:{server.port}/")
+    ticks = Dialogue().send("1").send("2").send("3").close()
+    async with WebSocketTestServer(ticks) as server:
+        await main(server.url)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,8 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from aiohttp import WSMsgType, web
-from aiohttp.test_utils import TestServer
-
 from wsclient import CompressionOptions, websocket_connect
+from wsclient.testing import WebSocketTestServer
 
 # ``{}`` would switch it on with all defaults. It is off unless asked for.
 OPTIONS = CompressionOptions(
@@ -39,23 +37,12 @@ async def main(url: str) -> None:
             )
 
 
-# The server to try it with. It compresses its own messages whatever we do with ours.
-
-
-async def echo(request: web.Request) -> web.WebSocketResponse:
-    websocket = web.WebSocketResponse()
-    await websocket.prepare(request)
-    async for message in websocket:
-        if message.type is WSMsgType.TEXT:
-            await websocket.send_str(message.data)
-    return websocket
+# The server to try it with: an echo, which compresses its own messages whatever we do with ours.
 
 
 async def with_server() -> None:
-    app = web.Application()
-    app.router.add_get("/", echo)
-    async with TestServer(app) as server:
-        await main(f"ws://127.0.0.1:{server.port}/")
+    async with WebSocketTestServer(compression_options={}) as server:
+        await main(server.url)
 
 
 if __name__ == "__main__":

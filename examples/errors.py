@@ -11,9 +11,6 @@ import asyncio
 import socket
 import sys
 
-from aiohttp import web
-from aiohttp.test_utils import TestServer
-
 from wsclient import (
     CloseCause,
     ConnectError,
@@ -22,6 +19,12 @@ from wsclient import (
     InvalidURLError,
     WebSocketClosedError,
     websocket_connect,
+)
+from wsclient.testing import (
+    Dialogue,
+    WebSocketHandler,
+    WebSocketServerConnection,
+    WebSocketTestServer,
 )
 
 
@@ -64,50 +67,42 @@ async def main(url: str) -> None:
 # The server to try it with.
 
 
-async def close(request: web.Request) -> web.WebSocketResponse:
-    websocket = web.WebSocketResponse()
-    await websocket.prepare(request)
-    await websocket.close(code=4001, message=b"session expired")
-    return websocket
+async def crash(conn: WebSocketServerConnection) -> None:
+    conn.abort()
 
 
-async def crash(request: web.Request) -> web.WebSocketResponse:
-    websocket = web.WebSocketResponse()
-    await websocket.prepare(request)
-    assert request.transport is not None
-    request.transport.abort()
-    return websocket
+class Forbid(WebSocketHandler):
+    def prepare(self) -> None:
+        self.set_status(403)
+        self.finish("the token has expired")
 
 
-async def flood(request: web.Request) -> web.WebSocketResponse:
-    websocket = web.WebSocketResponse()
-    await websocket.prepare(request)
-    await websocket.send_str("x" * 1001)
-    async for _ in websocket:
-        pass
-    return websocket
+class Overloaded(WebSocketHandler):
+    def prepare(self) -> None:
+        self.set_status(503)
+        self.set_header("Retry-After", "30")
+        self.finish()
 
 
-async def forbid(request: web.Request) -> web.Response:
-    return web.Response(status=403, text="the token has expired")
+class Hang(WebSocketHandler):
+    async def prepare(self) -> None:
+        await asyncio.sleep(1)
 
 
-async def overloaded(request: web.Request) -> web.Response:
-    return web.Response(status=503, headers={"Retry-After": "30"})
-
-
-async def hang(request: web.Request) -> web.Response:
-    await asyncio.sleep(1)
-    return web.Response()
+ROUTES = [
+    ("/close", Dialogue().close(4001, "session expired")),
+    ("/crash", crash),
+    ("/flood", Dialogue().send("x" * 1001).expect_close()),
+    ("/forbid", Forbid),
+    ("/overloaded", Overloaded),
+    ("/hang", Hang),
+]
 
 
 async def with_server() -> None:
-    app = web.Application()
-    for handler in (close, crash, flood, forbid, overloaded, hang):
-        app.router.add_get(f"/{handler.__name__}", handler)
-    async with TestServer(app) as server:
+    async with WebSocketTestServer(ROUTES) as server:
         for path in ("close", "crash", "flood", "forbid", "overloaded", "hang", "nothing-here"):
-            await main(f"ws://127.0.0.1:{server.port}/{path}")
+            await main(server.url + path)
         await main(f"http://127.0.0.1:{server.port}/close")
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]

@@ -13,10 +13,8 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from aiohttp import WSMsgType, web
-from aiohttp.test_utils import TestServer
-
 from wsclient import websocket_connect
+from wsclient.testing import WebSocketTestServer
 
 
 async def main(url: str) -> None:
@@ -33,23 +31,12 @@ async def main(url: str) -> None:
     print("closed with", conn.close_code)
 
 
-# The server to try it with.
-
-
-async def echo(request: web.Request) -> web.WebSocketResponse:
-    websocket = web.WebSocketResponse()
-    await websocket.prepare(request)
-    async for message in websocket:
-        if message.type is WSMsgType.TEXT:
-            await websocket.send_str(message.data)
-    return websocket
+# The server to try it with: an echo, which compresses if it is asked to.
 
 
 async def with_server() -> None:
-    app = web.Application()
-    app.router.add_get("/", echo)
-    async with TestServer(app) as server:
-        await main(f"ws://127.0.0.1:{server.port}/")
+    async with WebSocketTestServer(compression_options={}) as server:
+        await main(server.url)
 
 
 if __name__ == "__main__":

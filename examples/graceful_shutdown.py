@@ -12,10 +12,8 @@ import os
 import signal
 import sys
 
-from aiohttp import web
-from aiohttp.test_utils import TestServer
-
 from wsclient import websocket_connect
+from wsclient.testing import Dialogue, WebSocketTestServer
 
 
 async def main(url: str) -> None:
@@ -39,23 +37,13 @@ async def main(url: str) -> None:
 # The server to try it with.
 
 
-async def ticks(request: web.Request) -> web.WebSocketResponse:
-    websocket = web.WebSocketResponse()
-    await websocket.prepare(request)
-    for tick in ("1", "2", "3"):
-        await websocket.send_str(tick)
-    async for _ in websocket:
-        pass
-    print(f"the server was told: {websocket.close_code}")
-    return websocket
-
-
 async def with_server() -> None:
-    app = web.Application()
-    app.router.add_get("/", ticks)
-    async with TestServer(app) as server:
+    ticks = Dialogue().send("1").send("2").send("3").expect_close(1001)
+    async with WebSocketTestServer(ticks) as server:
         asyncio.get_running_loop().call_later(0.3, os.kill, os.getpid(), signal.SIGTERM)
-        await main(f"ws://127.0.0.1:{server.port}/")
+        await main(server.url)
+        info = await server.connections[0].wait_closed()
+    print("the server was told:", info.received)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,8 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from aiohttp import WSMsgType, web
-from aiohttp.test_utils import TestServer
-
 from wsclient import websocket_connect
+from wsclient.testing import RawConnection, RawServer
 
 
 async def main(url: str) -> None:
@@ -27,25 +25,22 @@ async def main(url: str) -> None:
 
 # The server to try it with.
 
+TEXT, PONG = 0x1, 0xA  # opcodes of RFC 6455, section 5.2
 
-async def hang(request: web.Request) -> web.WebSocketResponse:
-    websocket = web.WebSocketResponse(autoping=False)
-    await websocket.prepare(request)
-    await websocket.send_str("I answer three pings.")
+
+async def hang(conn: RawConnection) -> None:
+    await conn.accept()
+    await conn.send_frame(TEXT, b"I answer three pings.")
     for _ in range(3):
-        message = await websocket.receive()
-        if message.type is WSMsgType.PING:
-            await websocket.pong(message.data)
-    await websocket.send_str("Now I hang.")
-    await asyncio.sleep(1)
-    return websocket
+        ping = await conn.read_frame()
+        await conn.send_frame(PONG, ping.payload)
+    await conn.send_frame(TEXT, b"Now I hang.")
+    await conn.read_to_end()
 
 
 async def with_server() -> None:
-    app = web.Application()
-    app.router.add_get("/", hang)
-    async with TestServer(app) as server:
-        await main(f"ws://127.0.0.1:{server.port}/")
+    async with RawServer(hang) as server:
+        await main(server.url)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,8 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from aiohttp import web
-from aiohttp.test_utils import TestServer
-
 from wsclient import websocket_connect
+from wsclient.testing import WebSocketTestServer
 
 
 async def main(url: str) -> None:
@@ -30,19 +28,9 @@ async def main(url: str) -> None:
 # The server to try it with.
 
 
-async def chat(request: web.Request) -> web.WebSocketResponse:
-    websocket = web.WebSocketResponse(protocols=["chat.v1"])
-    await websocket.prepare(request)
-    async for _ in websocket:
-        pass
-    return websocket
-
-
 async def with_server() -> None:
-    app = web.Application()
-    app.router.add_get("/", chat)
-    async with TestServer(app) as server:
-        await main(f"ws://127.0.0.1:{server.port}/")
+    async with WebSocketTestServer(subprotocols=["chat.v1"]) as server:
+        await main(server.url)
 
 
 if __name__ == "__main__":
