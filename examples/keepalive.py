@@ -11,7 +11,7 @@ import asyncio
 import sys
 
 from wsclient import websocket_connect
-from wsclient.testing import RawConnection, RawServer
+from wsclient.testing import Opcode, RawConnection, RawServer
 
 
 async def main(url: str) -> None:
@@ -25,16 +25,14 @@ async def main(url: str) -> None:
 
 # The server to try it with.
 
-TEXT, PONG = 0x1, 0xA  # opcodes of RFC 6455, section 5.2
-
 
 async def hang(conn: RawConnection) -> None:
     await conn.accept()
-    await conn.send_frame(TEXT, b"I answer three pings.")
+    await conn.send_frame(Opcode.TEXT, b"I answer three pings.")
     for _ in range(3):
         ping = await conn.read_frame()
-        await conn.send_frame(PONG, ping.payload)
-    await conn.send_frame(TEXT, b"Now I hang.")
+        await conn.send_frame(Opcode.PONG, ping.payload)
+    await conn.send_frame(Opcode.TEXT, b"Now I hang.")
     await conn.read_to_end()
 
 

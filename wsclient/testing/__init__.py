@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..protocol.opcodes import Opcode
 from .certificates import (
     CertificateAuthority,
     CertificateFiles,
@@ -38,6 +39,7 @@ __all__ = [
     "Handshake",
     "IssuedCertificate",
     "KubernetesVolume",
+    "Opcode",
     "RawConnection",
     "RawRequest",
     "RawServer",
