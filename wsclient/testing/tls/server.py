@@ -18,6 +18,7 @@ from typing import Any, Final, Literal, Self, TypeVar, get_args
 
 from cryptography import x509
 
+from ..listening import report_errors
 from .stream import TLSStream, echo
 
 __all__ = ["AfterRejection", "TLSConnectionRecord", "ThreadedTLSServer"]
@@ -193,9 +194,11 @@ class ThreadedTLSServer:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """End all connections, and raise what a handler raised, unless the block did so itself.
+        """End all connections; raise what handlers raised, or note it on what the block raised.
 
         Raises:
+            BaseException: the only error of a handler.
+            BaseExceptionGroup: there are several.
             RuntimeError: a handler has not returned within five seconds.
         """
         assert self._waker is not None
@@ -203,11 +206,8 @@ class ThreadedTLSServer:
         self._waker.close()
         self._acceptor.join()
         hanging = self._stop_connections()
-        if exc is not None:
-            return
-        if self._failures:
-            raise self._failures[0]
-        if hanging:
+        report_errors(self._failures, exc, "the TLS server")
+        if hanging and exc is None:
             raise RuntimeError(
                 f"The handlers of {hanging} connections have not returned: they must do so when "
                 "their connection has ended."
