@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -15,10 +16,12 @@ from wsclient import (
     HTTPRequest,
     InvalidURLError,
     TLSConfig,
+    TLSConfigurationError,
     WebSocketClientConnection,
     websocket_connect,
 )
 from wsclient.protocol.opcodes import Opcode
+from wsclient.testing.certificates import CertificateAuthority
 from wsclient.testing.frames import Frame
 from wsclient.testing.raw import RawConnection, RawServer
 
@@ -350,3 +353,11 @@ async def test_bad_connect_never_reaches_the_server() -> None:
             with pytest.raises(ValueError):
                 websocket_connect(server.url, **given)  # type: ignore[arg-type]
     assert connections == []
+
+
+async def test_a_key_of_another_certificate_is_an_error_of_ours(tmp_path: Path) -> None:
+    ca = CertificateAuthority()
+    one, other = (ca.client_certificate(name).write(tmp_path, name) for name in ("one", "other"))
+    tls = TLSConfig(cert=(one.cert_file, other.key_file), cafile=one.ca_file)
+    with pytest.raises(TLSConfigurationError, match="does not belong to the certificate"):
+        await websocket_connect("wss://127.0.0.1:9/", tls=tls)

@@ -103,6 +103,7 @@ FLOORS: dict[str, float] = {
     "testing.faults": 4.09,
     # Servers.
     "testing.serving.requests": 4.00,
+    "testing.serving.settings": 4.00,
     "testing.raw": 4.01,
     "testing.serving.connection": 4.01,
     "testing.serving.recorder": 4.01,

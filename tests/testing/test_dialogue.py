@@ -152,13 +152,28 @@ async def test_what_is_expected(expected: Any, message: str | bytes) -> None:
         pytest.param({"a": 1}, '{"a": 2}', id="other-json"),
         pytest.param({"a": 1}, "no json", id="no-json"),
         pytest.param({"a": 1}, b'{"a": 1}', id="binary-json"),
-        pytest.param(lambda message: False, "x", id="function"),
     ],
 )
 async def test_what_is_not_expected(expected: Any, message: str | bytes) -> None:
     error = await fault(Dialogue().send("first").expect(expected), say(message))
     assert error.step == 2
     assert str(error) == f"step 2 of the dialogue: expected {expected!r}, but {message!r} came"
+
+
+async def test_a_function_is_shown_by_its_name() -> None:
+    def even(message: str | bytes) -> bool:
+        return len(message) % 2 == 0
+
+    error = await fault(Dialogue().expect(even), say("abc"))
+    assert str(error) == "step 1 of the dialogue: expected what even takes, but 'abc' came"
+
+
+async def test_a_coroutine_function_cannot_be_expected() -> None:
+    async def always(message: str | bytes) -> bool:
+        return True
+
+    with pytest.raises(TypeError, match="plain function"):
+        Dialogue().expect(always)
 
 
 async def test_a_long_message_is_not_shown_whole() -> None:

@@ -202,3 +202,14 @@ def test_line_is_seen_and_set() -> None:
     line.set(bandwidth=10, chunk_size=1)
     assert line.line == Line(latency=0.5, bandwidth=10, chunk_size=1)
     assert proxy.to_client.line == Line()
+
+
+@pytest.mark.parametrize("target", ["ws://127.0.0.1:0/", ("127.0.0.1", 0)])
+def test_a_port_of_0_is_refused(target: Any) -> None:
+    with pytest.raises(ValueError, match="port"):
+        FaultProxy(target)
+
+
+def test_a_condition_must_be_a_line() -> None:
+    with pytest.raises(TypeError, match="Line"):
+        FaultProxy("ws://127.0.0.1:1/", to_client=0.5)  # type: ignore[arg-type]

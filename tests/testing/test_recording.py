@@ -258,3 +258,18 @@ async def test_a_connection_that_cannot_be_opened_is_no_error_of_the_proxy() -> 
     async with RecordingProxy("wss://127.0.0.1:9/") as proxy:
         with pytest.raises(ConnectError):
             await websocket_connect(proxy.url)
+
+
+async def test_a_redact_that_returns_nothing_is_told_of() -> None:
+    def forget(message: str | bytes) -> Any:
+        return None
+
+    async with WebSocketTestServer() as real:
+        with pytest.raises(BaseExceptionGroup) as caught:
+            async with (
+                RecordingProxy(real.url, redact=forget) as proxy,
+                websocket_connect(proxy.url) as conn,
+            ):
+                await conn.write_message("x")
+                assert await conn.read_message() is None
+        assert caught.group_contains(TypeError, match="redact must return")

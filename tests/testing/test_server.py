@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from wsclient import (
 )
 from wsclient.protocol.opcodes import Opcode
 from wsclient.testing import (
+    Dialogue,
     EchoHandler,
     IssuedCertificate,
     RecorderHandler,
@@ -32,6 +34,9 @@ from wsclient.testing import (
     WebSocketServerConnection,
     WebSocketTestServer,
     encode_frame,
+    in_turn,
+    make_application,
+    websocket_handler,
 )
 
 
@@ -167,19 +172,23 @@ async def test_in_a_thread_for_async_tests() -> None:
         assert (info.code, info.clean) == (1000, True)
 
 
-async def test_in_a_thread_a_connection_is_used_with_call() -> None:
+async def test_in_a_thread_a_connection_is_used_with_run() -> None:
     with WebSocketTestServer(RecorderHandler) as server:
         async with websocket_connect(server.url) as conn:
             served = await server.wait_for_connection()
             with pytest.raises(RuntimeError, match="another thread"):
                 served.connection.write_message("x")
-            server.call(served.connection.write_message, "from the test")
+            with pytest.raises(RuntimeError, match=r"await server.run"):
+                server.call(served.connection.write_message, "from the test")
+            await server.run(served.connection.write_message, "from the test")
             assert await conn.read_message() == "from the test"
             handler = served.handler
             assert isinstance(handler, RecorderHandler)
-            server.call(handler.write_message, {"a": 1})
+            await server.run(handler.write_message, {"a": 1})
             assert await conn.read_message() == '{"a": 1}'
-            await asyncio.to_thread(server.call, served.connection.close, 3000, "enough")
+            assert await server.run(served.connection.ping) > 0
+            info = await server.run(served.connection.close, 3000, "enough")
+            assert info.clean
             assert (await conn.wait_closed()).code == 3000
 
 
@@ -850,3 +859,46 @@ async def test_a_server_that_crashes(
         await served.wait_closed()
         with pytest.raises(WebSocketClosedError):
             served.connection.send_bytes(b"x")
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"ping_interval": 1}, "websocket_ping_interval"),
+        ({"max_message_size": 1}, "websocket_max_message_size"),
+        ({"websocket_max_message_size": "3"}, "max_message_size"),
+        ({"websocket_ping_interval": "1"}, "ping_interval"),
+        ({"compression_options": True}, "compression_options"),
+        ({"subprotocols": "chat"}, r"\['chat'\]"),
+        ({"tls": "certificate.pem"}, "SSLContext"),
+    ],
+    ids=str,
+)
+def test_settings_are_checked_at_once(settings: dict[str, Any], says: str) -> None:
+    with pytest.raises(TypeError, match=says):
+        WebSocketTestServer(**settings)
+    if "tls" not in settings:
+        with pytest.raises(TypeError, match=says):
+            make_application(EchoHandler, **settings)
+        with pytest.raises(TypeError, match=says):
+            websocket_handler(EchoHandler, **settings)
+
+
+def test_a_context_for_clients_is_refused() -> None:
+    with pytest.raises(ValueError, match="for clients"):
+        WebSocketTestServer(tls=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+
+
+async def test_every_connection_has_its_turn() -> None:
+    async def second(conn: WebSocketServerConnection) -> None:
+        await conn.write_message("second")
+
+    target = in_turn(Dialogue().send("first"), second, Dialogue().send("all others"))
+    async with WebSocketTestServer(target) as server:
+        heard = []
+        for _ in range(4):
+            async with websocket_connect(server.url) as conn:
+                heard.append(await conn.read_message())
+    assert heard == ["first", "second", "all others", "all others"]
+    with pytest.raises(ValueError, match="at least one"):
+        in_turn()

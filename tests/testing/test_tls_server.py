@@ -599,3 +599,12 @@ def test_wrong_use(ca: CertificateAuthority, server: IssuedCertificate) -> None:
             running.__enter__()
     with socket.socket() as raw:
         assert raw.connect_ex(("127.0.0.1", running.port)) != 0
+
+
+def test_a_coroutine_function_is_no_handler() -> None:
+    async def handle(stream: TLSStream) -> None:
+        pass
+
+    context = CertificateAuthority().server_certificate().server_context()
+    with pytest.raises(TypeError, match="plain function"):
+        ThreadedTLSServer(context, handle)  # type: ignore[arg-type]

@@ -62,6 +62,8 @@ def map_failure(
         proxy: the proxy on the way, ``None`` without.
         tunnelled: whether the way through the proxy was open already.
     """
+    if isinstance(exc, WebSocketError):
+        return None  # It is ours already, such as that of certificate files.
     where = shown_url(url)
     if isinstance(exc, aiohttp.ClientHttpProxyError):
         return _proxy_refusal(exc, proxy)

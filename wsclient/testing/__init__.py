@@ -11,7 +11,7 @@ from .certificates import (
     self_signed_certificate,
 )
 from .clock.virtual import StuckLoopError, VirtualClock, VirtualClockLoop, run_virtual
-from .faults import FaultProxy
+from .faults import FaultProxy, Line, Rule
 from .frames import Frame, FrameDecoder, RecordedFrame, close_frame, encode_frame
 from .pair import connection_pair
 from .raw import RawConnection, RawRequest, RawServer
@@ -20,7 +20,7 @@ from .recording.session import RecordedEvent, Recording, RecordingError
 from .serving.connection import WebSocketServerConnection
 from .serving.dialogue import Dialogue, DialogueError
 from .serving.handler import WebSocketHandler
-from .serving.ready_made import EchoHandler, RecorderHandler
+from .serving.ready_made import EchoHandler, RecorderHandler, in_turn
 from .serving.routes import close_websockets, make_application, websocket_handler
 from .serving.served import Handshake, ServedConnection
 from .serving.server import WebSocketTestServer
@@ -39,6 +39,7 @@ __all__ = [
     "Handshake",
     "IssuedCertificate",
     "KubernetesVolume",
+    "Line",
     "Opcode",
     "RawConnection",
     "RawRequest",
@@ -49,6 +50,7 @@ __all__ = [
     "Recording",
     "RecordingError",
     "RecordingProxy",
+    "Rule",
     "ServedConnection",
     "StuckLoopError",
     "TLSConnectionRecord",
@@ -63,6 +65,7 @@ __all__ = [
     "close_websockets",
     "connection_pair",
     "encode_frame",
+    "in_turn",
     "make_application",
     "replay_server",
     "run_virtual",

@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Sequence
 
-__all__ = ["report_errors", "server_url"]
+__all__ = ["check_server_context", "report_errors", "server_url"]
+
+
+def check_server_context(context: object) -> None:
+    """Check that a server can use a TLS context.
+
+    Raises:
+        TypeError: it is no `ssl.SSLContext`.
+        ValueError: it is one for clients.
+    """
+    if not isinstance(context, ssl.SSLContext):
+        raise TypeError(
+            f"the TLS context must be an ssl.SSLContext, not {type(context).__name__}; a "
+            "certificate makes one by server_context()"
+        )
+    if context.protocol is ssl.PROTOCOL_TLS_CLIENT:
+        raise ValueError("the TLS context is for clients: make one by server_context()")
 
 
 def server_url(host: str, port: int, *, tls: bool) -> str:

@@ -70,7 +70,8 @@ def virtual_clock() -> VirtualClock:
     """The clock of a coroutine test, whose time jumps when nothing is left to do.
 
     It rules from the first line of the test to its last. It needs the stock event loop of
-    asyncio.
+    asyncio, and knows nothing of other threads: the servers and proxies of the other fixtures
+    are such. Use `connection_pair`, or servers in the loop of the test.
     """
     from .clock.virtual import VirtualClock
 

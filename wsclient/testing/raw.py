@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 from ..protocol.handshake import accept_token
 from ..protocol.opcodes import Opcode
 from .frames import Frame, FrameDecoder, close_frame, encode_frame, frame_end
-from .listening import report_errors, server_url
+from .listening import check_server_context, report_errors, server_url
 from .reset import reset
 
 __all__ = ["RawConnection", "RawRequest", "RawServer"]
@@ -314,10 +314,8 @@ class RawServer:
     ) -> None:
         if not callable(handler):
             raise TypeError(f"handler must be a coroutine function, not {handler!r}")
-        if tls is not None and not isinstance(tls, ssl.SSLContext):
-            raise TypeError(f"tls must be an ssl.SSLContext or None, not {type(tls).__name__}")
-        if tls is not None and tls.protocol is ssl.PROTOCOL_TLS_CLIENT:
-            raise ValueError("tls is a context for clients: make it with PROTOCOL_TLS_SERVER")
+        if tls is not None:
+            check_server_context(tls)
         self._handler = handler
         self._tls = tls
         self._host = host

@@ -83,6 +83,9 @@ class FaultProxy:
         )
         self.to_client = Direction(self._hub, "to_client")
         self.to_server = Direction(self._hub, "to_server")
+        for line in (to_client, to_server):
+            if line is not None and not isinstance(line, Line):
+                raise TypeError(f"the condition of a direction is a Line, not {line!r}")
         self._entered = False
         for rule in script:
             self.add(rule)
@@ -313,4 +316,6 @@ def _parse(target: str | tuple[str, int]) -> tuple[str, str, str, int, str]:
         raise ValueError("target must be a URL with the scheme ws, wss, http or https and a host.")
     user, at, _ = parts.netloc.rpartition("@")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return parts.scheme, user + at, parts.hostname, parts.port or _PORTS[parts.scheme], path
+    target_port = _PORTS[parts.scheme] if parts.port is None else parts.port
+    whole("port", target_port, 1, 65535)
+    return parts.scheme, user + at, parts.hostname, target_port, path

@@ -118,8 +118,17 @@ class RecordingProxy:
         return recording
 
     def redacted(self, message: str | bytes) -> str | bytes:
-        """Return what is written down of a message."""
-        return message if self._redact is None else self._redact(message)
+        """Return what is written down of a message.
+
+        Raises:
+            TypeError: `redact` returned neither ``str`` nor ``bytes``.
+        """
+        if self._redact is None:
+            return message
+        redacted = self._redact(message)
+        if not isinstance(redacted, str | bytes):
+            raise TypeError(f"redact must return str or bytes, not {type(redacted).__name__}")
+        return redacted
 
 
 class _RelayHandler(WebSocketHandler):

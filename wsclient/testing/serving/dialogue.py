@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -110,6 +111,9 @@ class Dialogue:
                 f"not {type(message).__name__}"
             )
 
+        if inspect.iscoroutinefunction(message):
+            raise TypeError("expect a plain function: it is called with the message")
+
         async def act(connection: WebSocketServerConnection) -> None:
             got = await connection.read_message()
             if got is None:
@@ -117,7 +121,7 @@ class Dialogue:
             if not _fits(message, got):
                 raise _Unexpected(f"{_shown(got)} came")
 
-        return self._then("expect", act, "a message" if message is None else repr(message))
+        return self._then("expect", act, _named(message))
 
     def expect_close(self, code: int | None = None) -> Dialogue:
         """Wait until the client closes the connection.
@@ -240,6 +244,16 @@ class Dialogue:
                 continue
             expected = step.expected or f"to {step.name}"
             raise DialogueError(f"expected {expected}, but {happened}", step=number)
+
+
+def _named(expected: Expected) -> str:
+    if expected is None:
+        return "a message"
+    if isinstance(expected, str | bytes):
+        return _shown(expected)
+    if callable(expected):
+        return f"what {getattr(expected, '__name__', expected)} takes"
+    return repr(expected)
 
 
 def _shown(message: str | bytes) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 
 from ...protocol.opcodes import CloseCode
 from .connection import WebSocketServerConnection
+from .dialogue import Dialogue
 from .handler import WebSocketHandler, settled
 
-__all__ = ["ConnectionFunction", "EchoHandler", "RecorderHandler", "handler_of"]
+__all__ = ["ConnectionFunction", "EchoHandler", "RecorderHandler", "handler_of", "in_turn"]
 
 ConnectionFunction = Callable[[WebSocketServerConnection], Awaitable[object]]
 """A coroutine function that talks on one connection; when it returns, the connection closes."""
@@ -27,6 +28,27 @@ class RecorderHandler(WebSocketHandler):
 
     def on_message(self, message: str | bytes) -> None:
         """Do nothing."""
+
+
+def in_turn(*targets: Dialogue | ConnectionFunction) -> ConnectionFunction:
+    """Return a target that does something else on each connection, for clients that come back.
+
+    Args:
+        targets: dialogues or coroutine functions, for the first connection, the second, and so
+            on; the last one serves all that follow.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if not targets:
+        raise ValueError("give at least one dialogue or coroutine function")
+    left = list(targets)
+
+    async def talk(connection: WebSocketServerConnection) -> None:
+        target = left.pop(0) if len(left) > 1 else left[0]
+        await settled(target.run if isinstance(target, Dialogue) else target, connection)
+
+    return talk
 
 
 def handler_of(function: ConnectionFunction) -> type[WebSocketHandler]:

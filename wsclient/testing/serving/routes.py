@@ -15,6 +15,7 @@ from .connection import close_all
 from .dialogue import Dialogue
 from .handler import WebSocketHandler
 from .ready_made import ConnectionFunction, handler_of
+from .settings import check_settings
 
 __all__ = [
     "Route",
@@ -158,8 +159,10 @@ def websocket_handler(
         settings: see `WebSocketHandler`.
 
     Raises:
-        TypeError: the target is of another type.
+        TypeError: the target or a setting is of another type.
+        ValueError: a setting cannot be used.
     """
+    check_settings(settings)
     handler_class = _handler(target)
 
     async def serve(request: web.Request) -> web.StreamResponse:
@@ -183,9 +186,10 @@ def make_application(
         settings: see `WebSocketHandler`.
 
     Raises:
-        TypeError: a target is of another type.
-        ValueError: a route cannot be read.
+        TypeError: a target or a setting is of another type.
+        ValueError: a route cannot be read, or a setting cannot be used.
     """
+    check_settings(settings)
     table = Routes(routes)
 
     async def serve(request: web.Request) -> web.StreamResponse:

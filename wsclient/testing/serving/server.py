@@ -8,6 +8,7 @@ import logging
 import ssl
 import threading
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,12 +16,13 @@ from aiohttp import web
 from multidict import CIMultiDictProxy
 
 from ..changes import Changes
-from ..listening import report_errors, server_url
+from ..listening import check_server_context, report_errors, server_url
 from .connection import close_all
 from .handler import WebSocketHandler
 from .ready_made import EchoHandler
 from .routes import Routes, Target
 from .served import ServedConnection
+from .settings import check_settings
 
 __all__ = ["WebSocketTestServer"]
 
@@ -60,8 +62,8 @@ class WebSocketTestServer:
             ``compression_options``.
 
     Raises:
-        TypeError: a target or a route is of another type.
-        ValueError: a route cannot be read.
+        TypeError: a target, a route, a setting or `tls` is of another type.
+        ValueError: a route cannot be read, a setting cannot be used, or `tls` is for clients.
         OSError: the port cannot be used (when the block is entered).
         RuntimeError: the server runs already (when the block is entered).
     """
@@ -77,6 +79,9 @@ class WebSocketTestServer:
         raise_errors: bool = True,
         **settings: Any,
     ) -> None:
+        if tls is not None:
+            check_server_context(tls)
+        check_settings(settings)
         self._routes = Routes(routes)
         self._tls = tls
         self._host = host
@@ -200,15 +205,35 @@ class WebSocketTestServer:
             what it returns; if that can be awaited, what comes of awaiting it.
 
         Raises:
+            RuntimeError: the server has no thread of its own, this is that thread, or this is a
+                coroutine, whose event loop would stand still: use `run` there.
+            Exception: whatever the function raises.
+        """
+        thread = self._own_thread()
+        thread.check_foreign()
+        if _in_coroutine():
+            raise RuntimeError(
+                "call() would stop your event loop, for which the server may be waiting: use "
+                "await server.run(...)"
+            )
+        return thread.call(function, *args).result()
+
+    async def run(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Do the same as `call`, and wait in a coroutine; cancelling it cancels the function.
+
+        Raises:
             RuntimeError: the server has no thread of its own, or this is that thread.
             Exception: whatever the function raises.
         """
+        return await asyncio.wrap_future(self._own_thread().call(function, *args))
+
+    def _own_thread(self) -> _ServerThread:
         if self._thread is None:
             raise RuntimeError(
                 "this server has no thread of its own: it runs in your event loop, where you can "
                 "call the function directly, or it does not run"
             )
-        return self._thread.call(function, *args)
+        return self._thread
 
     async def _start(self) -> None:
         server = web.Server(self._serve, access_log=None)
@@ -281,6 +306,14 @@ class WebSocketTestServer:
             report_errors(self.errors, exc, "the test server")
 
 
+def _in_coroutine() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
 class _ServerThread:
     """A thread with an event loop, in which a server is started and stopped."""
 
@@ -311,10 +344,13 @@ class _ServerThread:
         if self._error is not None:
             raise self._error
 
-    def call(self, function: Callable[..., Any], *args: Any) -> Any:
-        assert self._loop is not None
+    def check_foreign(self) -> None:
         if threading.current_thread() is self._thread:
             raise RuntimeError("this is the server's own thread: call the function directly")
+
+    def call(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
+        assert self._loop is not None
+        self.check_foreign()
 
         async def call() -> Any:
             result = function(*args)
@@ -322,11 +358,10 @@ class _ServerThread:
 
         coroutine = call()
         try:
-            future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+            return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         except RuntimeError:
             coroutine.close()  # The loop has ended by itself.
             raise
-        return future.result()
 
     def _run(self) -> None:
         try:

@@ -7,6 +7,7 @@ one does what OpenSSL does on a blocking socket, as most servers that are not Py
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import selectors
 import socket
 import ssl
@@ -18,7 +19,7 @@ from typing import Any, Final, Literal, Self, TypeVar, get_args
 
 from cryptography import x509
 
-from ..listening import report_errors
+from ..listening import check_server_context, report_errors
 from .stream import TLSStream, echo
 
 __all__ = ["AfterRejection", "TLSConnectionRecord", "ThreadedTLSServer"]
@@ -144,7 +145,7 @@ class ThreadedTLSServer:
 
     Raises:
         ValueError: there is no such `after_rejection`, or the context is for clients.
-        TypeError: `context` is no `ssl.SSLContext`.
+        TypeError: `context` is no `ssl.SSLContext`, or the handler is a coroutine function.
     """
 
     def __init__(
@@ -154,7 +155,9 @@ class ThreadedTLSServer:
         *,
         after_rejection: AfterRejection = "drain",
     ) -> None:
-        _check_context(context)
+        check_server_context(context)
+        if inspect.iscoroutinefunction(handler):
+            raise TypeError("handler runs in a thread: it must be a plain function")
         if after_rejection not in get_args(AfterRejection):
             known = ", ".join(repr(each) for each in get_args(AfterRejection))
             raise ValueError(f"after_rejection must be one of {known}, not {after_rejection!r}.")
@@ -356,13 +359,6 @@ class ThreadedTLSServer:
                 each.thread.join(max(0.0, deadline - time.monotonic()))
         threads = [each.thread for each in self._connections if each.thread is not None]
         return sum(thread.is_alive() for thread in threads)
-
-
-def _check_context(context: Any) -> None:
-    if not isinstance(context, ssl.SSLContext):
-        raise TypeError(f"context must be an ssl.SSLContext, not {type(context).__name__}.")
-    if context.protocol is ssl.PROTOCOL_TLS_CLIENT:
-        raise ValueError("context is for clients: make it by server_context().")
 
 
 def _bare(exc: _E) -> _E:
