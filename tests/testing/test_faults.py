@@ -910,7 +910,8 @@ def test_waiting_gives_the_connections_and_bounds_the_time() -> None:
     with bench() as b:
         (seen,) = b.proxy.wait_until(lambda seen: seen[0].to_client.passed == 0)
         assert isinstance(seen, Connection)
-        threading.Timer(0.05, b.server.sendall, (b"xyz",)).start()
+        sending = threading.Timer(0.05, b.server.sendall, (b"xyz",))
+        sending.start()
         (seen,) = b.proxy.wait_until(lambda seen: seen[0].to_client.passed == 3)
         assert seen.to_client.taken == 3
         with pytest.raises(TimeoutError, match=r"not in 0\.05 s; the connections: \(Connection"):
@@ -918,11 +919,14 @@ def test_waiting_gives_the_connections_and_bounds_the_time() -> None:
         with pytest.raises(IndexError):
             b.proxy.wait_until(lambda seen: seen[1].ended)
         read(b.client, 3)
+        sending.join()
 
 
 def test_waiting_raises_what_the_condition_raises_later() -> None:
     with bench() as b:
-        threading.Timer(0.05, b.server.sendall, (b"xyz",)).start()
+        sending = threading.Timer(0.05, b.server.sendall, (b"xyz",))
+        sending.start()
         with pytest.raises(ZeroDivisionError):
             b.proxy.wait_until(lambda seen: seen[0].to_client.passed and 1 / 0)
         read(b.client, 3)
+        sending.join()
