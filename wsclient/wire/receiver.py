@@ -13,7 +13,7 @@ from ..protocol.messages import MessageAssembler
 from ..protocol.roles import Role
 from .inbox import Inbox
 
-__all__ = ["Receiver"]
+__all__ = ["Receiver", "message_parser"]
 
 _BUFFER_SIZE = 256 * 1024
 
@@ -30,6 +30,42 @@ class _Buffer(threading.local):
 
 
 _buffer = _Buffer()
+
+
+def message_parser(
+    deliver: Callable[[str | bytes], object],
+    on_control: Callable[[int, bytes], object],
+    *,
+    deflate: DeflateParameters | None,
+    max_message_size: int,
+    role: Role,
+) -> FrameParser:
+    """Return a parser of all that one end receives.
+
+    Args:
+        deliver: called with each whole message, in order.
+        on_control: called with opcode and payload of each control frame, while parsing.
+        deflate: the agreed compression, ``None`` without.
+        max_message_size: bytes after decompression; 0 is no limit.
+        role: the end that receives.
+    """
+    inflater = None
+    if deflate is not None:
+        inflater = Inflater(
+            window_bits=deflate.window_bits(role.other),
+            no_context_takeover=deflate.no_context_takeover(role.other),
+            role=role,
+        )
+    assembler = MessageAssembler(
+        deliver, on_control, max_message_size=max_message_size, inflater=inflater, role=role
+    )
+    return FrameParser(
+        deliver,
+        assembler,
+        max_message_size=max_message_size,
+        compression=inflater is not None,
+        role=role,
+    )
 
 
 class Receiver:
@@ -65,22 +101,8 @@ class Receiver:
         self.buffer = _buffer.view
         self.bytes_received = 0
         self.last_byte = loop.time()
-        inflater = None
-        if deflate is not None:
-            inflater = Inflater(
-                window_bits=deflate.window_bits(role.other),
-                no_context_takeover=deflate.no_context_takeover(role.other),
-                role=role,
-            )
-        assembler = MessageAssembler(
-            inbox.put, on_control, max_message_size=max_message_size, inflater=inflater, role=role
-        )
-        self._parser: FrameParser | None = FrameParser(
-            inbox.put,
-            assembler,
-            max_message_size=max_message_size,
-            compression=inflater is not None,
-            role=role,
+        self._parser: FrameParser | None = message_parser(
+            inbox.put, on_control, deflate=deflate, max_message_size=max_message_size, role=role
         )
 
     @property

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from time import perf_counter
 
 from ...errors import MessageTooBigError, ProtocolError
-from ...protocol.deflate import DeflateParameters, Inflater
+from ...protocol.deflate import DeflateParameters
 from ...protocol.frames import FrameParser
-from ...protocol.messages import MessageAssembler
 from ...protocol.roles import Role
+from ...wire.receiver import message_parser
 from ..frames import Direction, FrameDecoder, RecordedFrame
 
 __all__ = ["FrameRecorder"]
@@ -48,8 +48,16 @@ class FrameRecorder:
         """Note that the connection is open, and what compression was agreed."""
         self._begun = perf_counter()
         self._parsers = {
-            "received": _message_parser(self.received, self._role, deflate),
-            "sent": _message_parser(self.sent, self._role.other, deflate),
+            "received": message_parser(
+                self.received.append, _ignore, deflate=deflate, max_message_size=0, role=self._role
+            ),
+            "sent": message_parser(
+                self.sent.append,
+                _ignore,
+                deflate=deflate,
+                max_message_size=0,
+                role=self._role.other,
+            ),
         }
 
     def __call__(self, direction: Direction, data: bytes) -> None:
@@ -72,29 +80,6 @@ class FrameRecorder:
         except (ProtocolError, MessageTooBigError):
             pass  # A faulty frame is a frame, but no message; the wire deals with it.
         self._on_change()
-
-
-def _message_parser(
-    messages: list[str | bytes], reader: Role, deflate: DeflateParameters | None
-) -> FrameParser:
-    """Return a parser that appends what `reader` would receive."""
-    inflater = None
-    if deflate is not None:
-        inflater = Inflater(
-            window_bits=deflate.window_bits(reader.other),
-            no_context_takeover=deflate.no_context_takeover(reader.other),
-            role=reader,
-        )
-    assembler = MessageAssembler(
-        messages.append, _ignore, max_message_size=0, inflater=inflater, role=reader
-    )
-    return FrameParser(
-        messages.append,
-        assembler,
-        max_message_size=0,
-        compression=deflate is not None,
-        role=reader,
-    )
 
 
 def _ignore(opcode: int, payload: bytes) -> None:
