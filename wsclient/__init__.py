@@ -5,16 +5,22 @@ from __future__ import annotations
 from .client import ConnectAttempt, websocket_connect
 from .connection import ConnectionStats, WebSocketClientConnection
 from .errors import (
+    ClientCertificateRejected,
     ConnectError,
     ConnectTimeoutError,
     HandshakeError,
+    IdentityError,
     InvalidURLError,
     MessageTooBigError,
     ProtocolError,
     ProxyError,
     RedirectError,
+    ServerCertificateError,
     TLSConfigurationError,
+    TLSConnectionClosed,
     TLSError,
+    TLSProtocolError,
+    TrustError,
     WebSocketClosedError,
     WebSocketError,
 )
@@ -22,10 +28,22 @@ from .options.connection import CompressionOptions
 from .options.request import HTTPRequest
 from .protocol.closing import CloseCause, CloseInfo, CloseInitiator
 from .protocol.opcodes import CloseCode
+from .tls.certificates.peer import PeerCertificate
+from .tls.check import TLSReport, check_tls
 from .tls.config import TLSConfig
+from .tls.identity.identity import ClientIdentity, IdentityWarning
 from .tls.info import TLSInfo
+from .tls.rotation.providers import (
+    CallableIdentityProvider,
+    FileIdentityProvider,
+    IdentityProvider,
+    PKCS12IdentityProvider,
+)
 
 __all__ = [
+    "CallableIdentityProvider",
+    "ClientCertificateRejected",
+    "ClientIdentity",
     "CloseCause",
     "CloseCode",
     "CloseInfo",
@@ -35,20 +53,32 @@ __all__ = [
     "ConnectError",
     "ConnectTimeoutError",
     "ConnectionStats",
+    "FileIdentityProvider",
     "HTTPRequest",
     "HandshakeError",
+    "IdentityError",
+    "IdentityProvider",
+    "IdentityWarning",
     "InvalidURLError",
     "MessageTooBigError",
+    "PKCS12IdentityProvider",
+    "PeerCertificate",
     "ProtocolError",
     "ProxyError",
     "RedirectError",
+    "ServerCertificateError",
     "TLSConfig",
     "TLSConfigurationError",
+    "TLSConnectionClosed",
     "TLSError",
     "TLSInfo",
+    "TLSProtocolError",
+    "TLSReport",
+    "TrustError",
     "WebSocketClientConnection",
     "WebSocketClosedError",
     "WebSocketError",
+    "check_tls",
     "websocket_connect",
 ]
 

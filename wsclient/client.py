@@ -137,7 +137,8 @@ def websocket_connect(
             none; or a URL with scheme http, https, or with the extra ``socks`` a SOCKS scheme.
         proxy_headers: more headers for an HTTP proxy.
         max_redirects: 0 follows none. Redirects from wss to ws are never followed. When the
-            origin changes, credentials, cookies and the caller's headers stay behind.
+            origin changes, credentials, cookies, the caller's headers and the client
+            certificate of `tls` stay behind.
         session: use this session of aiohttp, and never close it; ``None`` uses a private one.
         local_addr: host and port to connect from; ``None`` leaves it to the system.
         tls: certificates and checks for ``wss://``; ``None`` trusts certifi's roots, or does
@@ -157,10 +158,16 @@ def websocket_connect(
         InvalidURLError: the URL cannot be opened (at the call).
         ValueError: an argument cannot be used (at the call).
         TypeError: an argument has the wrong type (at the call).
-        TLSConfigurationError: certificate files cannot be used.
+        IdentityError: the client certificate or its key cannot be used; nothing was sent.
+        TrustError: trusted roots or revocation lists cannot be used; nothing was sent.
         ConnectTimeoutError: `connect_timeout` ran out.
         ProxyError: the proxy cannot be reached or refuses.
-        TLSError: TLS failed.
+        ServerCertificateError: we refused the server's certificate.
+        ClientCertificateRejected: the server wants a client certificate, and got none or not one
+            that it accepts. It is tried once more, at once, if there is a newer one by then.
+        TLSProtocolError: the two sides could not agree on TLS.
+        TLSConnectionClosed: the server ended the connection in the TLS handshake.
+        TLSError: root of these TLS errors.
         RedirectError: a redirect cannot be followed.
         HandshakeError: the server's answer does not open a WebSocket.
         ConnectError: root of all these; raised itself for DNS and TCP failures.

@@ -106,7 +106,7 @@ async def test_plain_http_for_wss() -> None:
         error = await failure(f"wss://127.0.0.1:{server.port}/")
     check_failure(error, "tls", "ws:// instead of wss://")
     assert isinstance(error, TLSError)
-    assert error.reason == "WRONG_VERSION_NUMBER"
+    assert (error.reason, error.openssl_reason) == ("not_tls", "WRONG_VERSION_NUMBER")
 
 
 async def test_certificate_of_an_unknown_authority(certificates: IssuedCertificate) -> None:

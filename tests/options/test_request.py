@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 import time
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,7 +17,6 @@ from wsclient.errors import InvalidURLError, TLSConfigurationError
 from wsclient.options.connect import ConnectOptions
 from wsclient.options.credentials import BasicCredentials
 from wsclient.options.request import HTTPRequest, request_values
-from wsclient.testing.certificates import CertificateAuthority
 from wsclient.tls import TLSConfig
 
 KINDS = pytest.mark.parametrize("kind", [HTTPRequest, tornado.httpclient.HTTPRequest])
@@ -100,6 +98,17 @@ def test_a_request_sets_its_url_alone(kind: Any) -> None:
             id="ssl-dict-required",
         ),
         pytest.param({"ssl_options": {}}, {}, id="ssl-dict-empty"),
+        pytest.param({"validate_cert": False}, {"tls": TLSConfig(verify=False)}, id="unverified"),
+        pytest.param(
+            {"ssl_options": {"cert_reqs": ssl.CERT_NONE}},
+            {"tls": TLSConfig(verify=False)},
+            id="ssl-dict-unverified",
+        ),
+        pytest.param(
+            {"validate_cert": False, "client_cert": "c", "client_key": "k", "ca_certs": "a"},
+            {"tls": TLSConfig(verify=False, cert=("c", "k"), cafile="a")},
+            id="unverified-client-cert",
+        ),
     ],
 )
 def test_fields(kind: Any, fields: dict[str, Any], values: dict[str, Any]) -> None:
@@ -112,30 +121,6 @@ def test_fields(kind: Any, fields: dict[str, Any], values: dict[str, Any]) -> No
 def test_an_ssl_context_is_passed_on(kind: Any) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     assert request_values(kind(URL_TEXT, ssl_options=context))["ssl"] is context
-
-
-@KINDS
-@pytest.mark.parametrize(
-    "fields",
-    [{"validate_cert": False}, {"ssl_options": {"cert_reqs": ssl.CERT_NONE}}],
-    ids=["validate_cert", "cert_reqs"],
-)
-def test_certificates_are_not_verified(kind: Any, fields: dict[str, Any]) -> None:
-    values = request_values(kind(URL_TEXT, **fields))
-    assert set(values) == {"url", "ssl"}
-    assert values["ssl"].verify_mode is ssl.CERT_NONE
-    assert not values["ssl"].check_hostname
-
-
-@KINDS
-def test_a_client_certificate_without_verification(kind: Any, tmp_path: Path) -> None:
-    made = CertificateAuthority().client_certificate().write(tmp_path)
-    fields = {"client_cert": str(made.cert_file), "client_key": str(made.key_file)}
-    values = request_values(kind(URL_TEXT, validate_cert=False, **fields))
-    assert values["ssl"].post_handshake_auth
-    fields["client_key"] = str(tmp_path / "missing.pem")
-    with pytest.raises(TLSConfigurationError, match=r"missing\.pem"):
-        request_values(kind(URL_TEXT, validate_cert=False, **fields))
 
 
 @KINDS
@@ -168,6 +153,7 @@ def test_a_client_certificate_without_verification(kind: Any, tmp_path: Path) ->
         pytest.param({"validate_cert": 0}, TypeError, "must be a bool", id="validate"),
         pytest.param({"client_key": "k.pem"}, ValueError, "client certificate", id="key-alone"),
         pytest.param({"ca_certs": 1}, TypeError, "ca_certs", id="ca"),
+        pytest.param({"ca_certs": "a\0b"}, TLSConfigurationError, "NUL", id="ca-nul"),
         pytest.param({"ssl_options": True}, TypeError, "not bool", id="ssl-bool"),
         pytest.param({"ssl_options": {"ciphers": "x"}}, ValueError, "ciphers", id="ciphers"),
         pytest.param({"ssl_options": {"cert_reqs": 0}}, TypeError, "VerifyMode", id="cert-reqs"),

@@ -285,7 +285,7 @@ async def test_our_client_without_a_certificate(
     assert record.alert_sent
     if version is ssl.TLSVersion.TLSv1_2:
         assert isinstance(caught.value, TLSError)
-        assert caught.value.reason == "SSLV3_ALERT_HANDSHAKE_FAILURE"
+        assert caught.value.openssl_reason == "SSLV3_ALERT_HANDSHAKE_FAILURE"
 
 
 async def test_our_client_that_trusts_nobody_here(server: IssuedCertificate) -> None:

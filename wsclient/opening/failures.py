@@ -9,6 +9,7 @@ import os
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -20,14 +21,12 @@ from ..errors import (
     HandshakeError,
     InvalidURLError,
     ProxyError,
-    TLSError,
     WebSocketError,
 )
 from ..options.urls import shown_url
+from ..tls.explaining.explain import HandshakeFacts, explain_closed, explain_fault, explain_refusal
 
-__all__ = ["map_failure", "refusal", "without_secrets"]
-
-_WRONG_TLS = frozenset({"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "HTTP_REQUEST"})
+__all__ = ["Way", "map_failure", "refusal", "without_secrets"]
 
 _STATUS_HINTS = {
     400: "The server did not like the request; the body may say why.",
@@ -37,39 +36,42 @@ _STATUS_HINTS = {
     426: "The server wants another protocol or version; see its Upgrade header.",
 }
 
-_NGINX_TLS_BODIES = {
-    b"No required SSL certificate was sent": (
-        "The server requires a client certificate, and none was sent."
-    ),
-    b"The SSL certificate error": "The server did not accept the client certificate.",
-    b"The plain HTTP request was sent to HTTPS port": (
-        "The server expects TLS on this port: use wss:// instead of ws://."
-    ),
-    b"Client sent an HTTP request to an HTTPS server": (
-        "The server expects TLS on this port: use wss:// instead of ws://."
-    ),
-}
+
+@dataclass(frozen=True)
+class Way:
+    """The way that a failed request was to take.
+
+    Attributes:
+        url: what was to be opened.
+        proxy: the proxy on the way, ``None`` without.
+        facts: what is known about the latest TLS handshake.
+        tunnelled: whether the way through the proxy was open already.
+    """
+
+    url: URL
+    proxy: URL | None
+    facts: HandshakeFacts
+    tunnelled: bool
 
 
-def map_failure(
-    exc: BaseException, url: URL, proxy: URL | None, *, tunnelled: bool
-) -> WebSocketError | None:
+def map_failure(exc: BaseException, way: Way) -> WebSocketError | None:
     """Return our error for a failed request; ``None`` for what is not ours to map.
 
     Args:
         exc: what aiohttp raised.
-        url: what was to be opened.
-        proxy: the proxy on the way, ``None`` without.
-        tunnelled: whether the way through the proxy was open already.
+        way: the way that the request was to take.
     """
     if isinstance(exc, WebSocketError):
         return None  # It is ours already, such as that of certificate files.
+    url, proxy = way.url, way.proxy
     where = shown_url(url)
     if isinstance(exc, aiohttp.ClientHttpProxyError):
         return _proxy_refusal(exc, proxy)
     tls_fault = _tls_fault(exc)
     if tls_fault is not None:
-        return _tls_error(tls_fault, where, proxy)
+        return explain_fault(tls_fault, way.facts)
+    if _ended_over_certificate(exc, way):
+        return explain_closed(_is_reset(exc), way.facts)
     if isinstance(exc, aiohttp.ClientProxyConnectionError):
         return ProxyError(f"cannot connect to the proxy {_shown(proxy)}: {_os_text(exc)}.")
     if _is_socks_error(exc):
@@ -80,16 +82,11 @@ def map_failure(
         return InvalidURLError(f"the URL {where} cannot be requested.")
     if isinstance(exc, TimeoutError):
         return ConnectTimeoutError(f"a time limit of the session ran out connecting to {where}.")
-    if isinstance(exc, aiohttp.ClientConnectorError) and _is_reset(exc) and url.scheme == "wss":
-        return TLSError(
-            f"{where} closed the connection during the TLS handshake, and gave no reason.",
-            hint="Does the server speak TLS on this port, and does it want a client certificate?",
-        )
     if isinstance(exc, aiohttp.ClientConnectorError):
         return ConnectError(
             f"cannot connect to {where}: {_os_text(exc)}.", phase="tcp", hint=_tcp_hint(exc)
         )
-    if proxy is not None and not tunnelled and isinstance(exc, aiohttp.ClientError):
+    if proxy is not None and not way.tunnelled and isinstance(exc, aiohttp.ClientError):
         return ProxyError(
             f"the proxy {_shown(proxy)} did not open a tunnel, nor say why.",
             hint="Is this the port of an HTTP proxy?",
@@ -172,6 +169,33 @@ def _dns_error(exc: BaseException, url: URL, proxy: URL | None) -> ConnectError:
     )
 
 
+def _ended_over_certificate(exc: BaseException, way: Way) -> bool:
+    """Tell whether the other side ended TCP in the handshake, or behind it over a certificate."""
+    if not _ended(exc, way):
+        return False
+    handshake = way.facts.handshake
+    if handshake is None:
+        # A context of the caller, whose handshakes nobody watches.
+        during = isinstance(exc, aiohttp.ClientConnectorError) and _is_reset(exc)
+        at_proxy = isinstance(exc, aiohttp.ClientProxyConnectionError)
+        return during and way.url.scheme == "wss" and not at_proxy
+    if not handshake.established:
+        return True
+    # With TLS 1.2 a server is done with our certificate when the handshake is.
+    return handshake.version() == "TLSv1.3" and handshake.certificate_request is not None
+
+
+def _ended(exc: BaseException, way: Way) -> bool:
+    if isinstance(exc, TypeError):
+        # What asyncio makes of an end within TLS in TLS; see `_chain`.
+        return way.proxy is not None and way.proxy.scheme == "https"
+    if any(isinstance(link, ConnectionRefusedError) for link in _chain(exc)):
+        return False  # by another address of the same host
+    return isinstance(
+        exc, aiohttp.ServerDisconnectedError | ConnectionError | aiohttp.ClientOSError
+    )
+
+
 def _is_reset(exc: BaseException) -> bool:
     return any(isinstance(link, ConnectionResetError) for link in _chain(exc))
 
@@ -204,51 +228,32 @@ def _proxy_refusal(exc: aiohttp.ClientHttpProxyError, proxy: URL | None) -> Prox
     )
 
 
-def _tls_error(fault: ssl.SSLError, where: str, proxy: URL | None) -> TLSError:
-    reason = fault.reason or ""
-    through = "" if proxy is None else f" through {_shown(proxy)}"
-    if isinstance(fault, ssl.SSLCertVerificationError):
-        return TLSError(
-            f"the certificate of {where}{through} was refused: {fault.verify_message}.",
-            reason=reason,
-            verify_code=fault.verify_code,
-            hint="For a private certificate authority pass tls=TLSConfig(cafile=...).",
-        )
-    hint = ""
-    if reason in _WRONG_TLS:
-        hint = "The server does not speak TLS on this port: use ws:// instead of wss://."
-    elif reason.endswith("CERTIFICATE_REQUIRED"):
-        hint = "The server requires a client certificate: pass tls=TLSConfig(cert=...)."
-    return TLSError(
-        f"TLS with {where}{through} failed: {reason or 'no reason given'}.",
-        reason=reason,
-        hint=hint,
-    )
-
-
-def refusal(status: int, headers: Mapping[str, str], body: bytes, where: str) -> HandshakeError:
+def refusal(
+    status: int, headers: Mapping[str, str], body: bytes, facts: HandshakeFacts
+) -> ConnectError:
     """Return the error for an answer that does not upgrade.
 
     Args:
         status: HTTP status.
         headers: response headers, names in lower case.
         body: the start of the response body.
-        where: the URL, fit to be shown.
+        facts: what is known about the TLS handshake that came before.
     """
-    return HandshakeError(
-        f"{where} answered the upgrade request with status {status}.",
+    refused = HandshakeError(
+        f"{facts.where} answered the upgrade request with status {status}.",
         status=status,
         headers=headers,
         body=body,
-        hint=_refusal_hint(status, headers, body),
+        hint=_refusal_hint(status, headers),
     )
+    about_tls = explain_refusal(status, headers, body, facts)
+    if about_tls is None:
+        return refused
+    about_tls.__cause__ = refused
+    return about_tls
 
 
-def _refusal_hint(status: int, headers: Mapping[str, str], body: bytes) -> str:
-    if status == 400:
-        for text, hint in _NGINX_TLS_BODIES.items():
-            if text in body:
-                return hint
+def _refusal_hint(status: int, headers: Mapping[str, str]) -> str:
     if status == 403:
         return (
             "The server forbids it: it may want credentials, or another Origin header "

@@ -21,6 +21,8 @@ from typing import Any
 from aiohttp import ClientRequest, ClientTimeout, TCPConnector
 from aiohttp.client_proto import ResponseHandler
 
+from ..tls.handshake.context import ensure_checked
+
 __all__ = ["TunnelConnector", "TunnelRequest"]
 
 
@@ -43,6 +45,22 @@ class TunnelConnector(TCPConnector):
     def __init__(self, *, proxy_ssl: ssl.SSLContext | None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._proxy_ssl = proxy_ssl
+
+    async def connect(self, req: ClientRequest, traces: list[Any], timeout: ClientTimeout) -> Any:
+        """Connect, as `aiohttp.TCPConnector`, and see to it that the checks of TLS were made.
+
+        Raises:
+            PeerRefusedError: the event loop's TLS has left them out.
+        """
+        connection = await super().connect(req, traces, timeout)
+        context = req.ssl if req.url.scheme in ("wss", "https") else self._proxy_ssl
+        try:
+            if connection.transport is not None:
+                ensure_checked(context, connection.transport)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _get_ssl_context(self, req: ClientRequest) -> ssl.SSLContext | None:
         # aiohttp makes the request to the proxy itself, as a plain ClientRequest.

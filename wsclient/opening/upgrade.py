@@ -10,17 +10,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import ssl
 from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
-from aiohttp.abc import AbstractResolver
 from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from ..connection import Opening, WebSocketClientConnection
 from ..errors import (
+    ClientCertificateRejected,
     ConnectTimeoutError,
     HandshakeError,
     InvalidURLError,
@@ -33,20 +32,28 @@ from ..options.credentials import BasicCredentials
 from ..options.proxies import SOCKS_SCHEMES, environment_proxy
 from ..options.urls import check_url, shown_url
 from ..protocol.handshake import (
-    RESERVED_HEADERS,
     Agreement,
     check_response,
     join_headers,
     make_key,
     upgrade_headers,
 )
-from ..tls.context import build_context
+from ..tls.handshake.context import trace_handshakes
 from ..tls.info import TLSInfo
+from ..tls.rotation.watch import RotationWatch
 from ..wire.drain import Drain
 from ..wire.shutdown import LoopWatch, watch_loop
 from ..wire.wire import Wire
-from .failures import map_failure, refusal, without_secrets
-from .tunnel import TunnelConnector, TunnelRequest
+from .failures import Way, map_failure, refusal, without_secrets
+from .security import Security
+from .session import (
+    HARMLESS_HEADERS,
+    WAITING,
+    BrokenError,
+    private_session,
+    request_once,
+    without_secrets_of_session,
+)
 
 __all__ = ["open_connection"]
 
@@ -54,17 +61,8 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_BODY_SIZE = 64 * 1024
 _BODY_TIMEOUT = 2.0
 _BODY_MARGIN = 0.05
-_WAITING = "waiting for the server's answer"
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_read=None, sock_connect=None)
 _SKIPPED_HEADERS = ("Accept", "Accept-Encoding", "User-Agent")
-
-_HARMLESS_HEADERS = frozenset(
-    {"accept-language", "cache-control", "origin", "pragma", "user-agent"}
-)
-"""What the caller's headers are cut to when a redirect leads to another origin."""
-
-_OWN_HEADERS = RESERVED_HEADERS | {"host", "cookie"}
-"""What stays besides: the handshake's headers, and the cookies of the new origin."""
 
 
 async def open_connection(
@@ -102,6 +100,7 @@ class _Attempt:
         self.deadline = math.inf
         self._history = [connect.url]
         self._secrets = True
+        self._security = Security(connect)
         self._offer = None if options.compression is None else options.compression.offer
         self._cookies: dict[str, str] = dict(connect.cookies)
 
@@ -109,10 +108,18 @@ class _Attempt:
         """Request, follow redirects, and take the transport over."""
         jar = aiohttp.CookieJar(unsafe=True)  # for IP addresses too
         watch = await watch_loop()
+        renewed = False
         while True:
             proxy = self._proxy()
-            async with self._session(proxy, jar) as session:
-                connection = await self._hop(session, proxy, watch)
+            try:
+                async with self._session(proxy, jar) as session:
+                    connection = await self._hop(session, proxy, watch)
+            except ClientCertificateRejected:
+                # The files may have been replaced while the old certificate was on its way.
+                if renewed or not await self._security.has_newer_identity():
+                    raise
+                renewed = True
+                continue
             if connection is not None:
                 return connection
 
@@ -124,7 +131,7 @@ class _Attempt:
         response = await self._answer(session, proxy, key)
         try:
             if response.status != 101:
-                await self._turn_away(response)
+                await self._turn_away(response, proxy)
                 return None
             connection = self._take_over(response, key, watch)
         except BaseException:
@@ -142,11 +149,11 @@ class _Attempt:
     ) -> aiohttp.ClientResponse:
         """Send the request; raise our errors for what goes wrong."""
         try:
-            return await self._request(session, proxy, key)
+            with trace_handshakes() as self._security.trace:
+                return await self._request(session, proxy, key)
         except Exception as exc:
-            cause = exc.__cause__ if isinstance(exc, _BrokenError) and exc.__cause__ else exc
-            tunnelled = self.doing == _WAITING or self._connect.session is not None
-            failure = map_failure(cause, self.url, proxy, tunnelled=tunnelled)
+            cause = exc.__cause__ if isinstance(exc, BrokenError) and exc.__cause__ else exc
+            failure = map_failure(cause, self._way(proxy))
             if failure is None:
                 raise
         # Raised out here, so that the original, which may hold secrets, is not its context.
@@ -175,27 +182,16 @@ class _Attempt:
         if self._connect.session is not None:
             yield self._connect.session
             return
-        proxy_ssl = None
-        if proxy is not None and proxy.scheme == "https":
-            proxy_ssl = await build_context(self._connect.proxy_tls)
-        resolver = self._connect.resolver or aiohttp.DefaultResolver()
-        connector = _make_connector(proxy, proxy_ssl, self._connect.local_addr, resolver)
-        trace = aiohttp.TraceConfig()
-        trace.on_dns_resolvehost_start.append(self._note("resolving the host name"))
-        trace.on_dns_resolvehost_end.append(self._note("connecting"))
-        trace.on_connection_create_end.append(self._note(_WAITING))
-        session = aiohttp.ClientSession(
-            connector=connector,
-            request_class=TunnelRequest,
-            cookie_jar=jar,
-            trace_configs=[trace],
-        )
-        try:
+        proxy_ssl = await self._security.for_proxy(proxy)
+        async with private_session(
+            self._connect, proxy=proxy, proxy_ssl=proxy_ssl, jar=jar, note=self._note
+        ) as session:
             yield session
-        finally:
-            await session.close()
-            if self._connect.resolver is None:
-                await resolver.close()
+
+    def _way(self, proxy: URL | None) -> Way:
+        tunnelled = self.doing == WAITING or self._connect.session is not None
+        facts = self._security.facts(self.url, proxy)
+        return Way(self.url, proxy, facts, tunnelled=tunnelled)
 
     def _note(self, doing: str) -> Any:
         async def note(*_: object) -> None:
@@ -213,7 +209,8 @@ class _Attempt:
             if connect.proxy_headers:
                 kwargs["proxy_headers"] = list(connect.proxy_headers)
         if self.url.scheme == "wss":
-            kwargs |= await self._tls()
+            self.doing = "loading certificates"
+            kwargs |= await self._security.for_server()
         middlewares = self._middlewares()
         if middlewares:
             kwargs["middlewares"] = middlewares
@@ -231,26 +228,14 @@ class _Attempt:
             **kwargs,
         )
 
-    async def _tls(self) -> dict[str, Any]:
-        connect = self._connect
-        if connect.ssl is not None:
-            return {"ssl": connect.ssl}
-        if connect.tls is None and connect.session is not None:
-            return {}  # the session's connector may have a context of its own
-        self.doing = "loading certificates"
-        arguments: dict[str, Any] = {"ssl": await build_context(connect.tls)}
-        if connect.tls is not None and connect.tls.server_hostname is not None:
-            arguments["server_hostname"] = connect.tls.server_hostname
-        return arguments
-
     def _middlewares(self) -> tuple[aiohttp.ClientMiddlewareType, ...]:
         auth = self._connect.auth
         middlewares: list[aiohttp.ClientMiddlewareType] = []
         if self._connect.session is None:
-            middlewares.append(_request_once)
+            middlewares.append(request_once)
         if not self._secrets:
             # This also keeps the middlewares of a caller's session out, which may add tokens.
-            middlewares.insert(0, _without_secrets)
+            middlewares.insert(0, without_secrets_of_session)
         elif auth is not None and not isinstance(auth, BasicCredentials):
             middlewares.insert(0, auth)
         return tuple(middlewares)
@@ -263,7 +248,7 @@ class _Attempt:
         if connect.origin is not None:
             headers.append(("Origin", connect.origin))
         for name, value in connect.headers:
-            if self._secrets or name.lower() in _HARMLESS_HEADERS:
+            if self._secrets or name.lower() in HARMLESS_HEADERS:
                 headers.append((name, value))
         if self._secrets and isinstance(connect.auth, BasicCredentials):
             headers.append(("Authorization", connect.auth.header_value))
@@ -271,7 +256,7 @@ class _Attempt:
 
     # Answer
 
-    async def _turn_away(self, response: aiohttp.ClientResponse) -> None:
+    async def _turn_away(self, response: aiohttp.ClientResponse, proxy: URL | None) -> None:
         """Follow a redirect, or raise what the answer means."""
         location = response.headers.get("Location")
         if response.status in _REDIRECTS and location is not None:
@@ -280,7 +265,7 @@ class _Attempt:
             return
         body = await _read_start(response, self.deadline)
         headers = join_headers(response.headers.items())
-        raise refusal(response.status, headers, body, shown_url(self.url))
+        raise refusal(response.status, headers, body, self._security.facts(self.url, proxy))
 
     def _redirect(self, location: str) -> None:
         try:
@@ -299,6 +284,7 @@ class _Attempt:
         if target.origin() != self.url.origin():
             # Whatever the caller meant for the first origin is not for this one.
             self._secrets = False
+            self._security.leave_origin()
         self.url = target
         self._history.append(target)
 
@@ -317,7 +303,11 @@ class _Attempt:
         )
         handler, transport = _parts(response)
 
+        rotation: RotationWatch | None = None
+
         def on_lost(exc: BaseException | None) -> None:
+            if rotation is not None:
+                rotation.stop()
             watch.open.discard(wire)
             handler.connection_lost(exc)
             response.close()
@@ -331,64 +321,16 @@ class _Attempt:
             on_lost=on_lost,
             closed_here=lambda: handler.transport is None,
         )
-        opening = _opening(self.url, agreement, response, transport)
+        # With ws:// through an https proxy, the TLS of the transport is the proxy's.
+        tls = self._security.info(transport) if self.url.scheme == "wss" else None
+        opening = _opening(self.url, agreement, response, transport, tls)
         watch.open.add(wire)
         wire.start(transport)
         handler.set_parser(Drain(wire), None)
         callback = self._options.on_message_callback is not None
-        return WebSocketClientConnection(wire, opening, loop, callback=callback)
-
-
-def _make_connector(
-    proxy: URL | None,
-    proxy_ssl: ssl.SSLContext | None,
-    local_addr: tuple[str, int] | None,
-    resolver: AbstractResolver,
-) -> aiohttp.TCPConnector:
-    kwargs: dict[str, Any] = {"force_close": True, "local_addr": local_addr}
-    if proxy is None or proxy.scheme not in SOCKS_SCHEMES:
-        return TunnelConnector(proxy_ssl=proxy_ssl, resolver=resolver, **kwargs)
-    from aiohttp_socks import ProxyConnector, ProxyType
-
-    return ProxyConnector(
-        host=proxy.host or "",
-        port=proxy.port or 1080,
-        proxy_type=ProxyType.SOCKS4 if proxy.scheme == "socks4" else ProxyType.SOCKS5,
-        username=proxy.user,
-        password=proxy.password,
-        rdns=proxy.scheme == "socks5h",
-        **kwargs,
-    )
-
-
-async def _without_secrets(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
-    """Drop what a caller's session adds to every request, on the way to another origin."""
-    for name in tuple(request.headers):
-        if name.lower() not in _HARMLESS_HEADERS | _OWN_HEADERS:
-            request.headers.popall(name, None)
-    return await handler(request)
-
-
-async def _request_once(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
-    """Keep aiohttp from repeating a request whose connection broke.
-
-    Repeating is for connections from a pool that the server has closed meanwhile. On a new
-    connection it would only knock twice at a server that does not want us.
-    """
-    try:
-        return await handler(request)
-    except aiohttp.ClientConnectorError:
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as exc:
-        raise _BrokenError from exc
-
-
-class _BrokenError(aiohttp.ClientConnectionError):
-    """The connection broke before the answer; the cause says how."""
+        connection = WebSocketClientConnection(wire, opening, loop, callback=callback)
+        rotation = self._security.watch(lambda: connection.close(1001, "new certificate"))
+        return connection
 
 
 async def _read_start(response: aiohttp.ClientResponse, deadline: float) -> bytes:
@@ -431,6 +373,7 @@ def _opening(
     agreement: Agreement,
     response: aiohttp.ClientResponse,
     transport: asyncio.Transport,
+    tls: TLSInfo | None,
 ) -> Opening:
     return Opening(
         url=url,
@@ -440,6 +383,5 @@ def _opening(
         response_headers=response.headers,
         local_address=transport.get_extra_info("sockname"),
         remote_address=transport.get_extra_info("peername"),
-        # With ws:// through an https proxy, the TLS of the transport is the proxy's.
-        tls=TLSInfo.of(transport) if url.scheme == "wss" else None,
+        tls=tls,
     )

@@ -12,7 +12,6 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from ..tls.config import TLSConfig
-from ..tls.context import unverified_context
 from .connect import HeaderPairs, HeadersLike, check_headers
 from .connection import check_number, check_seconds
 from .credentials import BasicCredentials
@@ -131,15 +130,14 @@ def request_values(request: object) -> dict[str, Any]:
     """Return what a request sets, as keyword arguments of `websocket_connect`.
 
     Only what is set is in it, so that other arguments may be put on top. `tls` and `ssl`, of
-    which one at most is returned, are one field: either argument replaces both. Files of a
-    client certificate are read at once when the server's certificate is not to be verified.
+    which one at most is returned, are one field: either argument replaces both. No file is read.
 
     Args:
         request: an `HTTPRequest`, or any object with Tornado's attribute names; attributes that
             it lacks count as ``None``.
 
     Raises:
-        TLSConfigurationError: a `ValueError`; certificate or key cannot be used.
+        TLSConfigurationError: a `ValueError`; a path of a file cannot be one.
         TypeError: no request at all, or a field of the wrong type.
         ValueError: a field has a value that cannot be honoured; none is ignored.
     """
@@ -315,11 +313,10 @@ def _tls_values(fields: _Fields) -> dict[str, Any]:
         cafile, certfile, keyfile, verify = _read_ssl_options(options)
     if keyfile is not None and certfile is None:
         raise ValueError("The private key of the request needs a client certificate.")
+    if certfile is None and cafile is None and verify is not False:
+        return {}
     cert = None if certfile is None else (certfile, keyfile)
-    config = TLSConfig(cert=cert, cafile=cafile)
-    if verify is False:
-        return {"ssl": unverified_context(config.cert)}
-    return {} if cert is None and cafile is None else {"tls": config}
+    return {"tls": TLSConfig(cert=cert, cafile=cafile, verify=verify is not False)}
 
 
 def _read_ssl_options(

@@ -1,8 +1,8 @@
-"""TLS: what the caller wants (`TLSConfig`), and the context that it stands for."""
+"""TLS: who we are, whom we trust, and what happens in the handshake."""
 
 from __future__ import annotations
 
 from .config import TLSConfig
-from .context import build_context, unverified_context
+from .contexts.prepare import Prepared, prepare
 
-__all__ = ["TLSConfig", "build_context", "unverified_context"]
+__all__ = ["Prepared", "TLSConfig", "prepare"]

@@ -75,7 +75,7 @@ async def accept(
         response_headers=CIMultiDictProxy(response.headers),
         local_address=transport.get_extra_info("sockname"),
         remote_address=transport.get_extra_info("peername"),
-        tls=TLSInfo.of(transport),
+        tls=TLSInfo.of(transport, server_side=True),
     )
 
     def lost(exc: BaseException | None) -> None:

@@ -1,0 +1,376 @@
+"""Mutual TLS as a whole: who is shown which certificate, what is known of it, what is retried."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from behaviour.test_secrets import related
+from support.proxies import connect_proxy
+from wsclient import (
+    ClientCertificateRejected,
+    ClientIdentity,
+    HandshakeError,
+    IdentityError,
+    ServerCertificateError,
+    TLSConfig,
+    TLSError,
+    TLSProtocolError,
+    TrustError,
+    WebSocketError,
+    websocket_connect,
+)
+from wsclient.testing import (
+    CertificateAuthority,
+    IssuedCertificate,
+    RawConnection,
+    RawServer,
+    ThreadedTLSServer,
+    TLSStream,
+)
+
+CA = CertificateAuthority("Mutual")
+SERVER = CA.server_certificate("localhost", "127.0.0.1")
+CLIENT = CA.client_certificate("billing", spiffe_id="spiffe://example.org/billing")
+STRANGER = CertificateAuthority("Stranger").client_certificate("billing")
+
+
+def identity_of(issued: IssuedCertificate) -> ClientIdentity:
+    return ClientIdentity.from_pem(issued.chain_pem, issued.private_key_pem())
+
+
+def config(issued: IssuedCertificate | None = CLIENT, **options: Any) -> TLSConfig:
+    identity = None if issued is None else identity_of(issued)
+    return TLSConfig(identity=identity, cadata=CA.certificate_pem, **options)
+
+
+@contextmanager
+def asking(handler: Any = None, **options: Any) -> Iterator[ThreadedTLSServer]:
+    """A server that requires client certificates."""
+    context = SERVER.server_context(client_ca=CA)
+    with ThreadedTLSServer(context, handler, **options) as server:
+        yield server
+
+
+def shown(server: ThreadedTLSServer, count: int = 1) -> list[int | None]:
+    """The serial numbers of the certificates that a server was shown."""
+    found = [record.peer_certificate for record in server.wait_for_handshakes(count)]
+    return [None if each is None else each.serial_number for each in found]
+
+
+async def rejection(url: str, **options: Any) -> WebSocketError:
+    with pytest.raises(WebSocketError) as caught:
+        await websocket_connect(url, **options)
+    return caught.value
+
+
+# What a connection tells
+
+
+async def test_a_connection_tells_of_both_certificates() -> None:
+    identity = identity_of(CLIENT)
+    tls = TLSConfig(identity=identity, cadata=CA.certificate_pem)
+    with asking() as server:
+        async with websocket_connect(server.url, tls=tls) as conn:
+            await conn.write_message("hello")
+            assert await conn.read_message() == "hello"
+        assert shown(server) == [CLIENT.serial_number]
+    info = conn.tls
+    assert info is not None
+    assert info.peer_certificate is not None
+    assert info.peer_certificate.der == SERVER.certificate_der
+    assert info.server_certificate == SERVER.certificate_der
+    assert info.peer_chain[0] == SERVER.certificate_der
+    assert info.identity_fingerprint == identity.fingerprint_sha256 == CLIENT.fingerprint_sha256
+    assert info.identity_generation == 1
+    assert info.certificate_requested is True
+    assert info.session_reused is False
+
+
+async def test_nothing_is_told_of_an_identity_that_there_is_not() -> None:
+    with ThreadedTLSServer(SERVER.server_context()) as server:
+        async with websocket_connect(server.url, tls=config(None)) as conn:
+            assert conn.tls is not None
+            assert conn.tls.identity_fingerprint is None
+            assert conn.tls.identity_generation is None
+            assert conn.tls.certificate_requested is False
+
+
+# Who is shown what
+
+
+async def test_the_identity_stays_behind_when_the_origin_changes() -> None:
+    with asking() as second:
+
+        def redirect(stream: TLSStream) -> None:
+            stream.read_head()
+            location = f"Location: https://localhost:{second.port}/\r\n"
+            stream.sendall(f"HTTP/1.1 302 Found\r\n{location}Content-Length: 0\r\n\r\n".encode())
+
+        with asking(redirect) as first:
+            error = await rejection(f"wss://localhost:{first.port}/", tls=config())
+            assert shown(first) == [CLIENT.serial_number]
+        assert shown(second) == [None]
+    assert isinstance(error, ClientCertificateRejected)
+    assert error.reason == "certificate_required"
+
+
+async def test_the_identity_goes_along_within_the_origin() -> None:
+    visits = []
+
+    def redirect_once(stream: TLSStream) -> None:
+        visits.append(stream.read_head())
+        status = "302 Found\r\nLocation: /second" if len(visits) == 1 else "403 Forbidden"
+        stream.sendall(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
+
+    with asking(redirect_once) as server:
+        error = await rejection(server.url, tls=config())
+        assert shown(server, 2) == [CLIENT.serial_number] * 2
+    assert isinstance(error, HandshakeError)
+    assert error.status == 403
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+async def test_proxy_and_server_are_shown_certificates_of_their_own(version: str) -> None:
+    for_proxy = CA.client_certificate("for the proxy")
+    seen: list[Any] = []
+    context = SERVER.server_context(client_ca=CA)
+
+    def note(stream: TLSStream) -> None:
+        seen.append(stream.peer_certificate_der)
+        stream.read_head()
+        stream.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+
+    with asking(note) as server:
+        async with connect_proxy(ssl=context) as proxy:
+            error = await rejection(
+                server.url, proxy=proxy.url, tls=config(), proxy_tls=config(for_proxy)
+            )
+            assert isinstance(error, HandshakeError)
+            refused = await rejection(
+                server.url, proxy=proxy.url, tls=config(), proxy_tls=config(None)
+            )
+    assert seen == [CLIENT.certificate_der]
+    assert isinstance(refused, TLSError)
+    assert "proxy" in str(refused)
+
+
+async def test_a_proxy_that_wants_a_certificate_says_so() -> None:
+    # In threads, because a server on asyncio sends no alert.
+    with asking() as proxy:
+        error = await rejection(
+            "wss://localhost:9/",
+            proxy=f"https://localhost:{proxy.port}",
+            tls=config(),
+            proxy_tls=config(None),
+        )
+        assert shown(proxy) == [None]
+    assert isinstance(error, ClientCertificateRejected)
+    assert error.reason == "certificate_required"
+    assert f"https://localhost:{proxy.port}" in str(error)
+    assert "proxy_tls" in error.hint
+    assert error.identity is None
+
+
+# Rotation
+
+
+async def test_a_newer_identity_is_tried_at_once() -> None:
+    asked = []
+
+    def current() -> ClientIdentity:
+        asked.append(True)
+        return identity_of(STRANGER if len(asked) == 1 else CLIENT)
+
+    tls = TLSConfig(identity=current, cadata=CA.certificate_pem)
+    with asking() as server:
+        async with websocket_connect(server.url, tls=tls) as conn:
+            assert conn.tls is not None
+            assert conn.tls.identity_generation == 2
+        records = server.wait_for_handshakes(2)
+    assert [record.established for record in records] == [False, True]
+
+
+async def test_the_same_identity_is_not_tried_again() -> None:
+    tls = TLSConfig(identity=lambda: identity_of(STRANGER), cadata=CA.certificate_pem)
+    with asking() as server:
+        error = await rejection(server.url, tls=tls)
+        assert len(server.wait_for_handshakes()) == 1
+    assert isinstance(error, ClientCertificateRejected)
+    assert (error.reason, error.side, error.alert) == ("unknown_ca", "peer", "unknown_ca")
+
+
+async def test_open_connections_are_closed_after_a_rotation(tmp_path: Path) -> None:
+    files = CLIENT.write(tmp_path)
+    tls = TLSConfig(
+        cert=(files.cert_file, files.key_file),
+        cadata=CA.certificate_pem,
+        on_rotation="close",
+        refresh_interval=0.05,
+    )
+    with asking() as server:
+        conn = await websocket_connect(server.url, tls=tls)
+        files.replace(CA.client_certificate("billing"))
+        info = await asyncio.wait_for(conn.wait_closed(), 10)
+    assert info.sent == 1001
+    assert info.clean
+
+
+async def test_open_connections_are_kept_by_default(tmp_path: Path) -> None:
+    files = CLIENT.write(tmp_path)
+    cert = (files.cert_file, files.key_file)
+    tls = TLSConfig(cert=cert, cadata=CA.certificate_pem)
+    with asking() as server:
+        async with websocket_connect(server.url, tls=tls) as first:
+            files.replace(CA.client_certificate("billing"))
+            async with websocket_connect(server.url, tls=tls) as second:
+                await first.write_message("still here")
+                assert await first.read_message() == "still here"
+            generations = [each.tls and each.tls.identity_generation for each in (first, second)]
+    assert generations == [1, 2]
+
+
+# Checks of our own
+
+
+@pytest.mark.parametrize(
+    ("checks", "reason"),
+    [
+        ({"pinned_public_keys": [CLIENT.spki_sha256]}, "pin_mismatch"),
+        ({"spiffe_ids": ["spiffe://example.org/billing"]}, "spiffe_id_mismatch"),
+        ({"authorize_server": lambda peer: False}, "not_authorized"),
+    ],
+)
+@pytest.mark.parametrize("proxied", [False, True])
+async def test_a_server_that_fails_our_checks_gets_nothing(
+    checks: dict[str, Any], reason: str, proxied: bool
+) -> None:
+    heard = []
+
+    def listen(stream: TLSStream) -> None:
+        heard.append(stream.read_head())
+
+    with asking(listen) as server:
+        async with connect_proxy() as proxy:
+            error = await rejection(
+                server.url, tls=config(**checks), proxy=proxy.url if proxied else None
+            )
+        assert shown(server) == [None]
+    assert isinstance(error, ServerCertificateError)
+    assert (error.reason, error.side) == (reason, "local")
+    assert heard == []
+
+
+async def test_pins_and_ids_that_hold() -> None:
+    server_id = "spiffe://example.org/payments"
+    issued = CA.issue(spiffe_id=server_id, extended_key_usage=["server"])
+    with ThreadedTLSServer(issued.server_context(client_ca=CA)) as server:
+        tls = config(spiffe_ids=[server_id], pinned_public_keys=[issued.spki_sha256])
+        async with websocket_connect(server.url, tls=tls) as conn:
+            assert conn.tls is not None
+            assert conn.tls.peer_spiffe_id == server_id
+
+
+# What is said in HTTP
+
+
+@pytest.mark.parametrize(
+    ("scheme", "body", "kind", "reason"),
+    [
+        (
+            "wss",
+            b"<center>No required SSL certificate was sent</center>",
+            ClientCertificateRejected,
+            "certificate_required",
+        ),
+        (
+            "wss",
+            b"<center>The SSL certificate error</center>",
+            ClientCertificateRejected,
+            "http_400_nginx",
+        ),
+        (
+            "ws",
+            b"<center>The plain HTTP request was sent to HTTPS port</center>",
+            TLSProtocolError,
+            "http_on_tls_port",
+        ),
+    ],
+)
+async def test_pages_about_tls(
+    scheme: str, body: bytes, kind: type[TLSError], reason: str
+) -> None:
+    async def serve(wire: RawConnection) -> None:
+        await wire.read_request()
+        await wire.respond("400 Bad Request", {"Connection": "close"}, body)
+
+    context = SERVER.server_context() if scheme == "wss" else None
+    async with RawServer(serve, tls=context) as server:
+        error = await rejection(f"{scheme}://localhost:{server.port}/", tls=config(None))
+    assert isinstance(error, kind)
+    assert error.reason == reason
+    assert isinstance(error.__cause__, HandshakeError)
+    assert error.__cause__.body == body
+    if isinstance(error, ClientCertificateRejected):
+        assert error.status == 400
+
+
+# Secrets
+
+
+@pytest.mark.parametrize("fault", ["rejected", "unknown_ca", "pin", "swapped", "password"])
+async def test_no_key_and_no_password_in_any_text(
+    fault: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    password = "correct horse"
+    issued = STRANGER if fault == "rejected" else CLIENT
+    files = issued.write(tmp_path, password=password)
+    cert: Any = (files.cert_file, files.key_file, password)
+    options: dict[str, Any] = {"cadata": CA.certificate_pem}
+    if fault == "unknown_ca":
+        options = {}
+    elif fault == "pin":
+        options["pinned_public_keys"] = [CLIENT.spki_sha256]
+    elif fault == "swapped":
+        cert = (files.key_file, files.cert_file, password)
+    elif fault == "password":
+        cert = (files.cert_file, files.key_file, password + "!")
+    tls = TLSConfig(cert=cert, **options)
+    with asking() as server:
+        error = await rejection(server.url, tls=tls)
+    texts = [repr(tls), caplog.text, *traceback.format_exception(error)]
+    for each in related(error):
+        texts += [str(each), repr(each), repr(each.args), repr(vars(each))]
+    everything = "\n".join(texts)
+    key_lines = issued.private_key_pem().decode().splitlines()[1:-1]
+    key_lines += files.key_file.read_text().splitlines()[1:-1]
+    assert not [line for line in [*key_lines, password] if line in everything]
+
+
+# Before anything is sent
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "reason"),
+    [
+        ({"cert": ("no.pem", "no.key")}, IdentityError, "file_not_found"),
+        ({"cafile": "no.pem"}, TrustError, "file_not_found"),
+    ],
+)
+async def test_faults_of_files_come_before_any_traffic(
+    options: dict[str, Any], kind: type[TLSError], reason: str
+) -> None:
+    with asking() as server:
+        error = await rejection(server.url, tls=TLSConfig(**options))
+        assert server.connections == ()
+    assert isinstance(error, kind)
+    assert (error.reason, error.side) == (reason, "local")
+    assert "no.pem" in str(error)

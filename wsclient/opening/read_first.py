@@ -1,0 +1,97 @@
+"""A socket that lets the loop read what a server said before it went.
+
+A server that refuses a client says so and closes: by an alert of TLS, an HTTP status or a Close
+frame. The client may be writing at that moment. Its write then fails, and asyncio drops the
+connection without reading what is there. With TLS 1.3 that is the usual course of a refused client
+certificate: the client's handshake ends before the server has looked at it, and the alert meets
+the client's request.
+
+asyncio calls the socket's `send` and `sendmsg`. uvloop and the loop of Windows use the descriptor
+alone; for them this is a socket like any other, and what is unread when a write fails is lost.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+__all__ = ["read_first_socket"]
+
+_MOST_UNREAD: Final = 8 * 1024 * 1024
+"""More than a kernel holds for a socket; what is unread is counted up to here."""
+
+_PEEK: Final = socket.MSG_PEEK | getattr(socket, "MSG_DONTWAIT", 0)
+
+
+def read_first_socket(addr_info: tuple[Any, ...]) -> socket.socket:
+    """Make a socket whose writing fails only after all has been read.
+
+    Fit for `aiohttp.TCPConnector`, whose argument `socket_factory` it is.
+
+    Args:
+        addr_info: one of the tuples that `socket.getaddrinfo` returns.
+
+    Returns:
+        a socket that is not connected, blocking as any new one.
+
+    Raises:
+        OSError: the system has no such kind of socket, or no free descriptor.
+    """
+    family, kind, protocol, *_ = addr_info
+    return _ReadFirstSocket(family, kind, protocol)
+
+
+class _ReadFirstSocket(socket.socket):
+    """Puts off errors of writing while there is something to read.
+
+    "Would block" makes a loop wait until it can write, and with a broken connection it can at
+    once: readers come first in a round of asyncio, then it writes again. So that this is no
+    endless loop when nobody reads, the error is put off again only if less is unread than
+    before. When it is raised at last, it is the first one: the kernel tells it only once.
+    """
+
+    _fault = 0
+    _unread = 0
+
+    # Called for each message sent: nothing may be added to the way of success.
+
+    def send(self, data: ReadableBuffer, flags: int = 0, /) -> int:
+        try:
+            return super().send(data, flags)
+        except (ConnectionResetError, BrokenPipeError) as exc:
+            raise self._put_off(exc) from None
+
+    def sendmsg(
+        self,
+        buffers: Iterable[ReadableBuffer],
+        ancdata: Iterable[Any] = (),
+        flags: int = 0,
+        address: Any = None,
+        /,
+    ) -> int:
+        try:
+            return super().sendmsg(buffers, ancdata, flags, address)
+        except (ConnectionResetError, BrokenPipeError) as exc:
+            raise self._put_off(exc) from None
+
+    def _put_off(self, exc: OSError) -> OSError:
+        """Return what to raise instead of an error of writing."""
+        before = self._unread if self._fault else _MOST_UNREAD + 1
+        # Not the exception itself, whose traceback would hold the socket.
+        self._fault = self._fault or exc.errno or errno.ECONNRESET
+        self._unread = self._count_unread()
+        if 0 < self._unread < before:
+            return BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return OSError(self._fault, os.strerror(self._fault))
+
+    def _count_unread(self) -> int:
+        try:
+            return len(self.recv(_MOST_UNREAD, _PEEK))
+        except OSError:
+            return 0

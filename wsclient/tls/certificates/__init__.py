@@ -1,0 +1,3 @@
+"""What certificates say, ours and the peer's."""
+
+from __future__ import annotations

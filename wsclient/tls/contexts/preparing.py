@@ -1,0 +1,117 @@
+"""What each attempt to connect does first: ask for the identity, and find the context for it."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from ..handshake.context import HandshakeContext
+from ..identity.identity import ClientIdentity
+from ..rotation.providers import IdentityProvider
+from .cache import context_for, drop_context
+from .settings import ContextSettings
+
+__all__ = ["Prepared", "Preparer"]
+
+_logger: Final = logging.getLogger("wsclient.tls")
+
+_MOST_WARNED: Final = 1024
+
+# Fingerprints of identities that were warned of. One that two configurations share is warned of
+# once; so is one whose configuration is made anew for each connection.
+_warned: Final[OrderedDict[str, None]] = OrderedDict()
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What one attempt to connect uses.
+
+    Attributes:
+        context: shared with others, and not to be changed.
+        identity: what `context` shows to servers that ask; ``None`` for nothing.
+    """
+
+    context: HandshakeContext
+    identity: ClientIdentity | None
+
+
+class Preparer:
+    """Prepares attempts to connect, always with the same settings. Any thread may use it.
+
+    Attributes:
+        settings: of the context.
+        provider: whom to ask for the identity each time; ``None`` for no identity.
+
+    Args:
+        settings: see above.
+        provider: see above.
+        expiry_warning: seconds before its end from which an identity is warned of; ``None`` for
+            the last tenth of its lifetime, and 0 for never.
+    """
+
+    def __init__(
+        self,
+        settings: ContextSettings,
+        provider: IdentityProvider | None,
+        expiry_warning: float | None,
+    ) -> None:
+        self.settings = settings
+        self.provider = provider
+        self._expiry_warning = expiry_warning
+        self._latest: ClientIdentity | None = None
+
+    async def prepare(self) -> Prepared:
+        """Return the identity of this moment, and a context that shows it.
+
+        When the identity has been replaced, the context of the one before is forgotten.
+        Cancelling the call loses nothing: what has been begun is kept for the next one.
+
+        Raises:
+            IdentityError: there is no identity, or OpenSSL does not accept it.
+            TrustError: the trusted files cannot be used, and could not before.
+            TLSConfigurationError: the key log cannot be written.
+        """
+        identity = None if self.provider is None else await self.provider.get()
+        latest, self._latest = self._latest, identity
+        if latest is not None and latest != identity:
+            drop_context(self.settings, latest)
+        context = await context_for(self.settings, identity)
+        if identity is not None:
+            if self._latest != identity:
+                # It was replaced meanwhile, and only now put into the cache.
+                drop_context(self.settings, identity)
+            _warn_of_expiry(identity, self._expiry_warning)
+        return Prepared(context, identity)
+
+
+def _warn_of_expiry(identity: ClientIdentity, seconds: float | None) -> None:
+    """Log once that an identity is about to expire, or has expired."""
+    left = _time_left(identity, seconds)
+    if left is None or identity.fingerprint_sha256 in _warned:
+        return
+    _warned[identity.fingerprint_sha256] = None
+    while len(_warned) > _MOST_WARNED:
+        _warned.popitem(last=False)
+    if left < 0:
+        _logger.warning("The client certificate %s has expired.", identity.description)
+    else:
+        _logger.warning(
+            "The client certificate %s expires in %d h %02d min, and has not been replaced.",
+            identity.description,
+            *divmod(int(left // 60), 60),
+        )
+
+
+def _time_left(identity: ClientIdentity, seconds: float | None) -> float | None:
+    """Return for how many seconds it is still valid, if those are too few; else ``None``."""
+    if seconds == 0 or identity.not_after is None:
+        return None
+    left = (identity.not_after - datetime.now(UTC)).total_seconds()
+    if seconds is None:
+        if identity.not_before is None:
+            return None
+        seconds = (identity.not_after - identity.not_before).total_seconds() / 10
+    return left if left < seconds else None

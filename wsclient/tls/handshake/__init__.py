@@ -1,0 +1,3 @@
+"""Handshakes that are watched, and check more than OpenSSL does."""
+
+from __future__ import annotations

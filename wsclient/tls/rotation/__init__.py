@@ -1,0 +1,3 @@
+"""Where identities come from, when they are replaced, and what then happens."""
+
+from __future__ import annotations

@@ -1,0 +1,285 @@
+"""Watching for a new identity while connections are open, to close those that show the old one.
+
+Connections of one loop that have their identity from one provider share one watcher: a timer,
+or a subscription, and a task only while it asks. It ends with the last of the connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import threading
+import weakref
+from collections.abc import Callable, Collection
+from contextvars import Context
+from typing import Final
+
+from ...errors import TLSError
+from ..config import TLSConfig
+from ..identity.identity import ClientIdentity
+from .last_good import IdentityProvider
+from .providers import StaticIdentityProvider
+
+__all__ = ["RotationWatch", "watch_rotation"]
+
+_logger: Final = logging.getLogger("wsclient.tls")
+
+_INTERVAL: Final = 60.0
+"""Seconds between two looks, if nothing else is said."""
+
+_LONGEST_DELAY: Final = 10.0
+"""Seconds over which the connections are closed, at most."""
+
+# Shared by all loops and threads. The keys are the `id` of loop and provider: neither can be
+# another's while the watcher lives, which holds both.
+_watchers: weakref.WeakValueDictionary[tuple[int, int], _Watcher]
+_watchers = weakref.WeakValueDictionary()
+_watchers_lock: Final = threading.Lock()
+
+
+def watch_rotation(
+    config: TLSConfig, identity: ClientIdentity | None, close: Callable[[], object]
+) -> RotationWatch | None:
+    """Begin to look for an identity newer than that of a connection that has just been opened.
+
+    It looks every `config.refresh_interval` seconds, 60 if that is ``None``, or whenever a
+    provider with ``subscribe`` says so. Failures are logged on ``wsclient.tls``, the first of
+    each kind in a row, and do not end it.
+
+    To be called on the thread of the connection's loop, while that runs.
+
+    Args:
+        config: what the connection was opened with.
+        identity: what it shows to the server; ``None`` for nothing.
+        close: called once, on the loop, when the identity has been replaced, after a random
+            part of ten seconds, or of half the interval if that is less; only for
+            ``on_rotation="close"``. It should begin the closing, and not wait for it.
+
+    Returns:
+        What must be stopped when the connection has ended, in any way; ``None`` when there is
+        nothing to look for.
+    """
+    closing = config.on_rotation == "close"
+    provider = config.provider
+    if identity is None or provider is None or isinstance(provider, StaticIdentityProvider):
+        return None
+    if not closing and config.refresh_interval is None:
+        return None
+    interval = _INTERVAL if config.refresh_interval is None else config.refresh_interval
+    watcher = _watcher_of(asyncio.get_running_loop(), provider)
+    watch = RotationWatch(watcher, identity, interval, close if closing else None)
+    watcher.add(watch)
+    return watch
+
+
+class RotationWatch:
+    """The part of a watcher that is about one connection.
+
+    Attributes:
+        identity: what the connection shows.
+        interval: seconds between two looks.
+        closing: whether the connection is to be closed when there is a newer identity.
+    """
+
+    __slots__ = ("_close", "_timer", "_watcher", "closing", "identity", "interval")
+
+    def __init__(
+        self,
+        watcher: _Watcher,
+        identity: ClientIdentity,
+        interval: float,
+        close: Callable[[], object] | None,
+    ) -> None:
+        self.identity = identity
+        self.interval = interval
+        self.closing = close is not None
+        self._watcher: _Watcher | None = watcher
+        self._close = close
+        self._timer: asyncio.TimerHandle | None = None
+
+    def stop(self) -> None:
+        """End it: `close` will not be called any more.
+
+        To be called on the thread of the loop; the loop may have been closed. Doing it again does
+        nothing.
+        """
+        watcher, self._watcher, self._close = self._watcher, None, None
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+        if watcher is not None:
+            watcher.remove(self)
+
+    def close_soon(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Call `close` in a while, so that not all connections come back at the same moment."""
+        # Not a secret, and not the same in every process.
+        delay = random.uniform(0, min(_LONGEST_DELAY, self.interval / 2))
+        self._timer = loop.call_later(delay, self._call_close, context=Context())
+
+    def _call_close(self) -> None:
+        close = self._close
+        self.stop()
+        if close is None:
+            return
+        try:
+            close()
+        except Exception:
+            _logger.exception("Closing a connection whose certificate was replaced failed.")
+
+
+class _Watcher:
+    """Asks one provider on one loop for all connections that want to know."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, provider: IdentityProvider) -> None:
+        self._loop = loop
+        self._provider = provider
+        self._watches: set[RotationWatch] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._ask_again = False
+        self._unsubscribe: Callable[[], object] | None = None
+        self._told: object = None
+
+    def add(self, watch: RotationWatch) -> None:
+        """Ask for one more connection."""
+        first = not self._watches
+        self._watches.add(watch)
+        if first:
+            self._subscribe()
+        if self._unsubscribe is None:
+            self._set_timer()
+        else:
+            # What was told while the connection was being opened came too early for it.
+            self.notice()
+
+    def remove(self, watch: RotationWatch) -> None:
+        """Do not ask for a connection any more; end with the last one."""
+        self._watches.discard(watch)
+        if self._watches:
+            return
+        timer, self._timer = self._timer, None
+        task, self._task = self._task, None
+        unsubscribe, self._unsubscribe = self._unsubscribe, None
+        self._ask_again = False
+        if timer is not None:
+            timer.cancel()
+        own = asyncio.current_task(self._loop)
+        if task is not None and task is not own and not self._loop.is_closed():
+            task.cancel()
+        if unsubscribe is not None:
+            try:
+                unsubscribe()
+            except Exception:
+                _logger.exception("Unsubscribing from %r failed.", self._provider)
+
+    def notice(self) -> None:
+        """Ask soon; any thread may say so."""
+        # A loop that has ended has no connections any more.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._begin_to_ask, context=Context())
+
+    def _subscribe(self) -> None:
+        subscribe = getattr(self._provider, "subscribe", None)
+        if not callable(subscribe):
+            return
+        watcher = weakref.ref(self)
+
+        def changed(*_: object) -> None:
+            # The provider may outlive the loop, and shall not keep it.
+            known = watcher()
+            if known is not None:
+                known.notice()
+
+        try:
+            unsubscribe = subscribe(changed)
+        except Exception:
+            _logger.exception("Subscribing to %r failed; it is asked instead.", self._provider)
+        else:
+            self._unsubscribe = unsubscribe if callable(unsubscribe) else lambda: None
+
+    def _set_timer(self) -> None:
+        """Ask after the shortest interval of all connections, if not earlier."""
+        delay = min(watch.interval for watch in self._watches)
+        if self._timer is not None:
+            if self._timer.when() <= self._loop.time() + delay:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_later(delay, self._time_out, context=Context())
+
+    def _time_out(self) -> None:
+        self._timer = None
+        self._begin_to_ask()
+
+    def _begin_to_ask(self) -> None:
+        if not self._watches:
+            return
+        if self._task is not None and not self._task.done():
+            self._ask_again = True
+            return
+        self._ask_again = False
+        self._task = self._loop.create_task(self._ask())
+
+    async def _ask(self) -> None:
+        # The answer may be older than what a connection has that is opened meanwhile.
+        asked = tuple(self._watches)
+        try:
+            identity = await self._provider.get()
+        except Exception as exc:
+            self._tell(exc)
+        else:
+            self._told = None
+            self._compare(asked, identity)
+        if self._task is not asyncio.current_task():
+            return  # The last connection has gone meanwhile.
+        self._task = None
+        if self._ask_again:
+            self._begin_to_ask()
+        elif self._watches and self._unsubscribe is None:
+            self._set_timer()
+
+    def _compare(self, asked: Collection[RotationWatch], identity: ClientIdentity) -> None:
+        """Have the connections closed that show an older identity."""
+        outdated = [
+            watch
+            for watch in asked
+            if watch in self._watches
+            and watch.closing
+            and watch.identity.generation <= identity.generation
+            and watch.identity != identity
+        ]
+        if not outdated:
+            return
+        _logger.info(
+            "Open connections with an older client certificate will be closed: %d. The new one "
+            "is %s.",
+            len(outdated),
+            identity.description,
+        )
+        for watch in outdated:
+            watch.close_soon(self._loop)
+            self.remove(watch)
+
+    def _tell(self, exc: Exception) -> None:
+        """Log a failure, unless the one before was of the same kind."""
+        kind = (type(exc), getattr(exc, "reason", None))
+        if kind != self._told:
+            self._told = kind
+            # What a foreign exception says may hold secrets that are not ours to show.
+            told = f": {exc}" if isinstance(exc, TLSError) else "."
+            _logger.warning(
+                "Asking %r for a new client certificate failed with %s%s",
+                self._provider,
+                type(exc).__name__,
+                told,
+            )
+
+
+def _watcher_of(loop: asyncio.AbstractEventLoop, provider: IdentityProvider) -> _Watcher:
+    key = (id(loop), id(provider))
+    with _watchers_lock:
+        watcher = _watchers.get(key)
+        if watcher is None:
+            watcher = _watchers[key] = _Watcher(loop, provider)
+        return watcher
