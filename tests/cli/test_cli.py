@@ -11,9 +11,10 @@ import platform
 import re
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from aiohttp import WSMsgType, web
 import wsclient
 from wsclient.cli import demo, main
 from wsclient.cli.demo import STEPS, Step, run_demo
+from wsclient.cli.server import MutualTLSServer
+from wsclient.testing import CertificateAuthority, ThreadedTLSServer
 
 COMMAND_TIMEOUT = 40.0  # seconds
 WIDTH = 100  # columns
@@ -113,14 +116,16 @@ def test_it_shows_each_step_with_the_code_that_ran(shown: str, step: Step) -> No
             ["code 1012, reason 'new version', clean: True", "initiator: remote,"], id="close"
         ),
         pytest.param(["code 1006, reason '', clean: False", "initiator: none,"], id="end"),
+        pytest.param(["certificate 1 of these files", "certificate 2"], id="rotation"),
+        pytest.param(["reason certificate_required, alert"], id="rejection"),
     ],
 )
 def test_it_shows_what_happened(shown: str, lines: list[str]) -> None:
     assert "\n".join(f"  > {line}" for line in lines) in shown
 
 
-def test_it_explains_both_ends(shown: str) -> None:
-    assert shown.count("  > hint: ") == 2
+def test_it_explains_both_ends_and_the_rejection(shown: str) -> None:
+    assert shown.count("  > hint: ") == 3
 
 
 def test_it_is_plain_text_for_a_terminal_of_100_columns(shown: str) -> None:
@@ -231,6 +236,7 @@ async def test_no_step_passes_with_a_server_that_does_not_play_along(
     shown_step: Step, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(demo, "_STEP_TIMEOUT", 0.5)
+    monkeypatch.setattr(demo, "mutual_tls_server", mutual_tls_badly)
     assert await run_demo(serve_badly, [shown_step]) == 1
     assert shown_step.expected.split()[0] in capsys.readouterr().out
 
@@ -250,6 +256,21 @@ async def serve_badly() -> AsyncIterator[str]:
         yield f"ws://{host}:{port}"
     finally:
         await runner.cleanup()
+
+
+@contextmanager
+def mutual_tls_badly() -> Iterator[MutualTLSServer]:
+    """Ask for no certificate, end connections at once, and replace no files."""
+    ca = CertificateAuthority()
+    context = ca.server_certificate("localhost").server_context()
+    client = ca.client_certificate("demo")
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        ThreadedTLSServer(context, lambda stream: None) as server,
+    ):
+        files = client.write(directory)
+        names = files.cert_file, files.key_file, files.ca_file
+        yield MutualTLSServer(f"wss://localhost:{server.port}/", *names, ca, files)
 
 
 async def answer_badly(request: web.Request) -> web.WebSocketResponse:

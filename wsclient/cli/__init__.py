@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from wsclient import __version__
 
+from .checking import add_check_command
 from .demo import STEPS, Step, run_demo
 from .server import serve
 
@@ -32,13 +33,21 @@ def main(arguments: Sequence[str] | None = None, *, steps: Sequence[Step] = STEP
         the exit status: 0 when all went well.
 
     Raises:
-        SystemExit: after ``--help`` and ``--version``, and for arguments that it does not know.
+        SystemExit: after ``--help`` and ``--version``, and for arguments that cannot be used.
     """
     parser = _make_parser()
-    if parser.parse_args(arguments).command is None:
+    parsed = parser.parse_args(arguments)
+    if parsed.command is None:
         parser.print_help()
         return 0
-    return _demo(steps)
+    try:
+        return _demo(steps) if parsed.command == "demo" else int(parsed.run(parsed))
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has gone, and Python would complain when it flushes the rest.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def _make_parser() -> argparse.ArgumentParser:
@@ -55,6 +64,7 @@ def _make_parser() -> argparse.ArgumentParser:
             "starts on this machine. The exit status is 0 only if everything shown happened."
         ),
     )
+    add_check_command(commands)
     return parser
 
 
@@ -68,11 +78,4 @@ def _demo(steps: Sequence[Step]) -> int:
     logging.getLogger("wsclient").addHandler(logging.NullHandler())
     # The server is on this machine: a proxy of the environment must not get in between.
     os.environ["no_proxy"] = "127.0.0.1"
-    try:
-        return asyncio.run(run_demo(serve, steps))
-    except KeyboardInterrupt:
-        return _INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read the output has gone, and Python would complain when it flushes the rest.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    return asyncio.run(run_demo(serve, steps))

@@ -13,7 +13,17 @@ from contextlib import AbstractAsyncContextManager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from wsclient import CloseCause, CloseInfo, CloseInitiator, __version__, websocket_connect
+from wsclient import (
+    ClientCertificateRejected,
+    CloseCause,
+    CloseInfo,
+    CloseInitiator,
+    TLSConfig,
+    __version__,
+    websocket_connect,
+)
+
+from .server import mutual_tls_server
 
 __all__ = ["STEPS", "Step", "run_demo"]
 
@@ -110,6 +120,37 @@ async def abnormal_end(url: str) -> CloseInfo:
     return info
 
 
+async def mutual_tls(url: str) -> list[object]:
+    """Show a client certificate, and the new one after its files were replaced."""
+    results: list[object] = []
+    with mutual_tls_server() as server:  # it wants certificates of an authority of its own
+        tls = TLSConfig(cert=(server.cert_file, server.key_file), cafile=server.ca_file)
+        async with websocket_connect(server.url, tls=tls) as first:
+            print(f"{first.tls}")
+            server.replace_files()
+            await first.write_message("still connected")
+            results.append(await first.read_message())
+            print(f"received {results[-1]!r}")
+            async with websocket_connect(server.url, tls=tls) as second:
+                for conn in (first, second):
+                    assert conn.tls is not None  # as it would be for ws://
+                    results.append(conn.tls.identity_generation)
+                    print(f"certificate {conn.tls.identity_generation} of these files")
+    return results
+
+
+async def explained_rejection(url: str) -> ClientCertificateRejected | None:
+    """Learn why a server refused: here, because it got no certificate."""
+    with mutual_tls_server() as server:
+        try:
+            await websocket_connect(server.url, tls=TLSConfig(cafile=server.ca_file))
+        except ClientCertificateRejected as error:
+            print(f"reason {error.reason}, alert {error.alert}, by {error.side}")
+            print(f"hint: {error.hint}")
+            return error
+    return None
+
+
 def _restarted(info: CloseInfo) -> bool:
     return (
         (info.code, info.reason, info.clean) == (1012, "new version", True)
@@ -186,6 +227,18 @@ STEPS: tuple[Step, ...] = (
         abnormal_end,
         "an end without a Close frame: code 1006, cause eof or reset, and a hint",
         _crashed,
+    ),
+    Step(
+        "Mutual TLS, and a rotation",
+        mutual_tls,
+        "the first connection lives on with generation 1, the second has generation 2",
+        lambda got: got == ["still connected", 1, 2],
+    ),
+    Step(
+        "A rejection, explained",
+        explained_rejection,
+        "the server requires a certificate, and a hint says so",
+        lambda got: got is not None and got.reason == "certificate_required" and bool(got.hint),
     ),
 )
 """Everything that the demo shows."""

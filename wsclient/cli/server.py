@@ -1,13 +1,23 @@
-"""The server that the demo talks to."""
+"""The servers that the demo talks to, made of the test kit."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
-from aiohttp import WSMsgType, web
+from wsclient.testing import (
+    CertificateAuthority,
+    CertificateFiles,
+    EchoHandler,
+    ThreadedTLSServer,
+    WebSocketServerConnection,
+    WebSocketTestServer,
+)
 
-__all__ = ["serve"]
+__all__ = ["MutualTLSServer", "mutual_tls_server", "serve"]
 
 
 @asynccontextmanager
@@ -20,41 +30,54 @@ async def serve() -> AsyncIterator[str]:
     Yields:
         the start of its URLs, such as ``"ws://127.0.0.1:50112"``.
     """
-    app = web.Application()
-    app.router.add_get("/echo", _echo)
-    app.router.add_get("/restart", _restart)
-    app.router.add_get("/crash", _crash)
-    runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0][:2]
-        yield f"ws://{host}:{port}"
-    finally:
-        await runner.cleanup()
+    routes = [("/echo", _Echo), ("/restart", _restart), ("/crash", _crash)]
+    async with WebSocketTestServer(routes) as server:
+        yield server.url.rstrip("/")
 
 
-async def _echo(request: web.Request) -> web.WebSocketResponse:
-    websocket = web.WebSocketResponse(protocols=["chat.v1"])
-    await websocket.prepare(request)
-    async for message in websocket:
-        if message.type is WSMsgType.TEXT:
-            await websocket.send_str(message.data)
-        elif message.type is WSMsgType.BINARY:
-            await websocket.send_bytes(message.data)
-    return websocket
+class _Echo(EchoHandler):
+    def select_subprotocol(self, subprotocols: list[str]) -> str | None:
+        return "chat.v1" if "chat.v1" in subprotocols else None
 
 
-async def _restart(request: web.Request) -> web.WebSocketResponse:
-    websocket = web.WebSocketResponse()
-    await websocket.prepare(request)
-    await websocket.close(code=1012, message=b"new version")
-    return websocket
+async def _restart(connection: WebSocketServerConnection) -> None:
+    await connection.close(1012, "new version")
 
 
-async def _crash(request: web.Request) -> web.WebSocketResponse:
-    websocket = web.WebSocketResponse()
-    await websocket.prepare(request)
-    if request.transport is not None:
-        request.transport.abort()
-    return websocket
+async def _crash(connection: WebSocketServerConnection) -> None:
+    connection.abort()
+
+
+@dataclass(frozen=True)
+class MutualTLSServer:
+    """A server that requires client certificates, and files with one that it accepts.
+
+    Attributes:
+        url: of the server, such as ``"wss://localhost:50112/"``.
+        cert_file: the client's certificate.
+        key_file: its private key.
+        ca_file: the authority of both sides.
+    """
+
+    url: str
+    cert_file: Path
+    key_file: Path
+    ca_file: Path
+    _authority: CertificateAuthority
+    _files: CertificateFiles
+
+    def replace_files(self) -> None:
+        """Put a new certificate and a new key in the place of the client's."""
+        self._files.replace(self._authority.client_certificate("demo"))
+
+
+@contextmanager
+def mutual_tls_server() -> Iterator[MutualTLSServer]:
+    """Make an authority and serve over TLS in threads, so that refusals are told by alerts."""
+    authority = CertificateAuthority("Demo")
+    context = authority.server_certificate("localhost").server_context(client_ca=authority)
+    with tempfile.TemporaryDirectory() as directory, ThreadedTLSServer(context) as server:
+        files = authority.client_certificate("demo").write(directory)
+        url = f"wss://localhost:{server.port}/"
+        names = files.cert_file, files.key_file, files.ca_file
+        yield MutualTLSServer(url, *names, authority, files)
