@@ -7,6 +7,10 @@ How to write code into a page:
 - ``ws://localhost:8888`` is replaced by the address of a server that runs during the tests. It
   takes any path, echoes every message, and picks the first subprotocol offered. On the path
   ``/ticks`` it sends the texts "1", "2" and "3" instead, and closes.
+- ``wss://localhost:8443`` is replaced in the same way. That server requires client certificates;
+  the folder in which blocks run has what is needed for it: ``tls.crt``, ``tls.key``, ``ca.crt``,
+  ``client.p12`` with the password "a secret", ``svid.pem``, ``svid_key.pem``, ``bundle.pem`` and
+  ``ca.crl``. Its SPIFFE id is ``spiffe://example.org/billing``, and `PIN` stands for its pin.
 - A block that begins with a file name in a comment, ``# chat.py``, is that file. The files of a
   chain (see below) are written into one folder, and pytest runs those called ``test_*.py``.
 - Each block starts afresh. After a line ``<!-- continues -->`` it continues the block before,
@@ -28,7 +32,7 @@ import re
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -37,9 +41,17 @@ from typing import Any
 import pytest
 
 from house.checkout import ROOT
-from wsclient.testing import EchoHandler, WebSocketTestServer
+from wsclient.testing import (
+    CertificateAuthority,
+    EchoHandler,
+    IssuedCertificate,
+    ThreadedTLSServer,
+    WebSocketTestServer,
+)
 
 ADDRESS = "ws://localhost:8888"
+SECURE_ADDRESS = "wss://localhost:8443"
+PIN = "sha256//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
 CONTINUES = "<!-- continues -->"
 EXAMPLE_TIMEOUT = 30.0  # seconds
 FILE_NAME = re.compile(r"# (\w+\.py)\n")
@@ -143,12 +155,12 @@ def run_files(chain: list[Block], directory: Path) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def run_chain(chain: list[Block], path: str, address: str) -> dict[str, Any]:
+def run_chain(chain: list[Block], path: str, replaced: Mapping[str, str]) -> dict[str, Any]:
     """Run blocks one after the other in one namespace and one event loop; give the names."""
     names: dict[str, Any] = {"__name__": "__main__"}
     with asyncio.Runner() as runner:
         for block in chain:
-            code = compile_block(block, path, address)
+            code = compile_block(block, path, replaced)
             if code.co_flags & inspect.CO_COROUTINE:
                 runner.run(FunctionType(code, names)())
             else:
@@ -156,15 +168,17 @@ def run_chain(chain: list[Block], path: str, address: str) -> dict[str, Any]:
     return names
 
 
-def compile_block(block: Block, path: str, address: str) -> CodeType:
+def compile_block(block: Block, path: str, replaced: Mapping[str, str]) -> CodeType:
     # Empty lines before the code make tracebacks show the lines of the page.
-    source = "\n" * (block.line - 1) + block.source.replace(ADDRESS, address)
+    source = "\n" * (block.line - 1) + block.source
+    for written, real in replaced.items():
+        source = source.replace(written, real)
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     code: CodeType = compile(source, path, "exec", flags=flags, dont_inherit=True)
     return code
 
 
-# The server behind ADDRESS.
+# The servers behind ADDRESS and SECURE_ADDRESS.
 
 
 class Echo(EchoHandler):
@@ -188,6 +202,43 @@ def server() -> Iterator[str]:
     routes = [("/ticks", Ticks), ("/.*", Echo)]
     with WebSocketTestServer(routes, compression_options={}) as running:
         yield running.url.removesuffix("/")
+
+
+@dataclass(frozen=True)
+class Secured:
+    """The server that requires client certificates, and what its clients need."""
+
+    authority: CertificateAuthority
+    client: IssuedCertificate
+    replaced: Mapping[str, str]
+
+    def write_files(self, directory: Path) -> None:
+        """Put the files into the folder in which blocks run."""
+        for names in (
+            ("tls.crt", "tls.key", "ca.crt"),
+            ("svid.pem", "svid_key.pem", "bundle.pem"),
+        ):
+            contents = (
+                self.client.chain_pem,
+                self.client.private_key_pem(),
+                self.authority.certificate_pem,
+            )
+            for name, content in zip(names, contents, strict=True):
+                (directory / name).write_bytes(content)
+        self.client.write_pkcs12(directory / "client.p12", "a secret")
+        (directory / "ca.crl").write_bytes(self.authority.crl_pem())
+
+
+@pytest.fixture(scope="module")
+def secured() -> Iterator[Secured]:
+    authority = CertificateAuthority("Documents")
+    name = "spiffe://example.org/billing"
+    mine = authority.issue(names=["localhost"], spiffe_id=name, extended_key_usage=["server"])
+    client = authority.client_certificate("reader", spiffe_id="spiffe://example.org/reader")
+    context = mine.server_context(client_ca=authority)
+    with ThreadedTLSServer(context) as running:
+        replaced = {SECURE_ADDRESS: f"wss://localhost:{running.port}", PIN: mine.spki_sha256}
+        yield Secured(authority, client, replaced)
 
 
 # The pages and the examples.
@@ -220,6 +271,7 @@ def test_page(
     path: str,
     error: Exception | None,
     server: str,
+    secured: Secured,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -230,7 +282,9 @@ def test_page(
         pytest.fail(f"{path}: {error}")
     if FILE_NAME.match(chain[0].source):
         return run_files(chain, tmp_path)
-    run_chain(chain, str(ROOT / path), server)
+    secured.write_files(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    run_chain(chain, str(ROOT / path), {ADDRESS: server, **secured.replaced})
     complaints = [r for r in caplog.records if r.name == "asyncio" and r.levelno >= logging.ERROR]
     assert not complaints, "\n".join(record.getMessage() for record in complaints)
 
@@ -328,20 +382,20 @@ def test_a_chain_shares_names_and_loop() -> None:
         "same = asyncio.get_running_loop() is loop\n```\n"
     )
     (chain,) = chains(page)
-    assert run_chain(chain, "page.md", "")["same"] is True
+    assert run_chain(chain, "page.md", {})["same"] is True
 
 
 def test_a_block_may_run_a_loop_of_its_own() -> None:
     (chain,) = chains(
         "```python\nimport asyncio\nasync def main():\n    return 3\nx = asyncio.run(main())\n```"
     )
-    assert run_chain(chain, "page.md", "")["x"] == 3
+    assert run_chain(chain, "page.md", {})["x"] == 3
 
 
 def test_an_error_shows_the_line_of_the_page() -> None:
     (chain,) = chains("One.\n\n```python\nx = 1\nraise KeyError(x)\n```")
     with pytest.raises(KeyError) as caught:
-        run_chain(chain, "page.md", "")
+        run_chain(chain, "page.md", {})
     last = caught.traceback[-1]
     assert (Path(str(last.path)).name, last.lineno + 1) == ("page.md", 5)
 
@@ -365,7 +419,7 @@ async with aiohttp.ClientSession() as session:
 ```
 """
     (chain,) = chains(page)
-    assert run_chain(chain, "page.md", server)["received"] == expected
+    assert run_chain(chain, "page.md", {ADDRESS: server})["received"] == expected
 
 
 FILES = f"""
