@@ -29,7 +29,7 @@ from .options.request import HTTPRequest
 from .protocol.closing import CloseCause, CloseInfo, CloseInitiator
 from .protocol.opcodes import CloseCode
 from .tls.certificates.peer import PeerCertificate
-from .tls.check import TLSReport, check_tls
+from .tls.check import ClientCertificateVerdict, TLSReport, TLSVerdict, check_tls
 from .tls.config import TLSConfig
 from .tls.identity.identity import ClientIdentity, IdentityWarning
 from .tls.info import TLSInfo
@@ -43,6 +43,7 @@ from .tls.rotation.providers import (
 __all__ = [
     "CallableIdentityProvider",
     "ClientCertificateRejected",
+    "ClientCertificateVerdict",
     "ClientIdentity",
     "CloseCause",
     "CloseCode",
@@ -74,6 +75,7 @@ __all__ = [
     "TLSInfo",
     "TLSProtocolError",
     "TLSReport",
+    "TLSVerdict",
     "TrustError",
     "WebSocketClientConnection",
     "WebSocketClosedError",

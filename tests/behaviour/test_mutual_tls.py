@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from support.proxies import connect_proxy
 from wsclient import (
     ClientCertificateRejected,
     ClientIdentity,
+    ConnectError,
     HandshakeError,
     IdentityError,
     ServerCertificateError,
@@ -374,3 +376,28 @@ async def test_faults_of_files_come_before_any_traffic(
     assert isinstance(error, kind)
     assert (error.reason, error.side) == (reason, "local")
     assert "no.pem" in str(error)
+
+
+# Ends without a word
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+async def test_an_end_behind_an_accepted_certificate_is_no_rejection(version: str) -> None:
+    context = SERVER.server_context(client_ca=CA)
+    context.maximum_version = ssl.TLSVersion[version]
+    # Its ticket, or with TLS 1.2 the handshake's end, says that the server is content.
+    with ThreadedTLSServer(context, lambda stream: stream.read_head() and None) as server:
+        error = await rejection(server.url, tls=config())
+    assert isinstance(error, ConnectError)
+    assert not isinstance(error, TLSError)
+    assert error.phase == "http"
+    assert "service behind it" in error.hint
+
+
+async def test_an_end_behind_a_certificate_that_nobody_confirmed_may_be_one() -> None:
+    context = SERVER.server_context(client_ca=CA)
+    context.num_tickets = 0
+    with ThreadedTLSServer(context, lambda stream: stream.read_head() and None) as server:
+        error = await rejection(server.url, tls=config())
+    assert isinstance(error, ClientCertificateRejected)
+    assert error.reason == "probable"

@@ -323,10 +323,20 @@ async def test_a_connection_is_ended_in_order(
 
 @pytest.mark.parametrize("way", ["eof", "reset"])
 @pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("asking", [False, True])
 async def test_a_server_that_ends_the_connection_behind_the_handshake(
-    ca: CertificateAuthority, server: IssuedCertificate, version: ssl.TLSVersion, way: str
+    ca: CertificateAuthority,
+    server: IssuedCertificate,
+    billing: ClientIdentity,
+    version: ssl.TLSVersion,
+    way: str,
+    asking: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    context = server.server_context()
+    # The end comes at once, or as soon as this machine gets round to it.
+    monkeypatch.setattr(links, "_GRACE", 5.0)
+    monkeypatch.setattr(attempts, "_SHORT", 5.0)
+    context = server.server_context(client_ca=ca if asking else None)
     context.maximum_version = version
 
     def end(stream: TLSStream) -> None:
@@ -334,11 +344,14 @@ async def test_a_server_that_ends_the_connection_behind_the_handshake(
             stream.reset()
 
     with ThreadedTLSServer(context, end) as running:
-        report = await check_tls(running.url, tls=config(ca))
+        report = await check_tls(running.url, tls=config(ca, billing))
     check_form(report)
+    # It was content with our certificate, whatever else it does not like.
     assert report.verdict is TLSVerdict.CLOSED
     assert isinstance(report.error, TLSConnectionClosed) and report.error.reason == way
-    assert report.client_certificate is ClientCertificateVerdict.NOT_ASKED
+    assert "completed the TLS handshake" in report.summary
+    unknown, not_asked = ClientCertificateVerdict.UNKNOWN, ClientCertificateVerdict.NOT_ASKED
+    assert report.client_certificate is (unknown if asking else not_asked)
     assert f"({'RST' if way == 'reset' else 'FIN'})" in report.steps[-1].text
 
 
@@ -849,6 +862,9 @@ def test_names(ca: CertificateAuthority, name: str, good: bool) -> None:
 # A server that names authorities and signatures, which those of Python do not
 
 
+INSISTING = ("-Verify", "3", "-verify_return_error")
+
+
 @contextlib.contextmanager
 def openssl_server(issued: IssuedCertificate, folder: Path, *arguments: str) -> Iterator[int]:
     """Run ``openssl s_server`` on a free port, and give the port."""
@@ -858,8 +874,7 @@ def openssl_server(issued: IssuedCertificate, folder: Path, *arguments: str) -> 
     files = issued.write(folder)
     command = [
         openssl, "s_server", "-accept", "127.0.0.1:0", "-www", "-cert", str(files.cert_file),
-        "-key", str(files.key_file), "-CAfile", str(files.ca_file), "-Verify", "3",
-        "-verify_return_error", *arguments,
+        "-key", str(files.key_file), "-CAfile", str(files.ca_file), *arguments,
     ]  # fmt: skip
     with subprocess.Popen(
         command,
@@ -888,7 +903,7 @@ async def test_the_authorities_that_a_server_names(
     tls = config(ca, identity_of(ca.client_certificate()))
     wrong = config(ca, identity_of(other.client_certificate()))
     option = f"-tls{version.replace('.', '_')}"
-    with openssl_server(issued, tmp_path, option) as port:
+    with openssl_server(issued, tmp_path, option, *INSISTING) as port:
         good = await check_tls(f"wss://127.0.0.1:{port}", tls=tls)
         bad = await check_tls(f"wss://127.0.0.1:{port}", tls=wrong)
     check_form(good)
@@ -908,7 +923,8 @@ async def test_the_authorities_that_a_server_names(
 async def test_a_key_that_a_server_does_not_take(
     ca: CertificateAuthority, billing: ClientIdentity, tmp_path: Path, version: str
 ) -> None:
-    arguments = (f"-tls{version.replace('.', '_')}", "-client_sigalgs", "ed25519")
+    option = f"-tls{version.replace('.', '_')}"
+    arguments = (option, "-client_sigalgs", "ed25519", *INSISTING)
     with openssl_server(ca.server_certificate(), tmp_path, *arguments) as port:
         report = await check_tls(f"wss://127.0.0.1:{port}", tls=config(ca, billing))
     check_form(report)
@@ -918,3 +934,18 @@ async def test_a_key_that_a_server_does_not_take(
     assert report.identity_qualifies is False
     assert report.certificate_sent is False
     assert report.client_certificate is ClientCertificateVerdict.REJECTED
+
+
+async def test_what_a_server_may_have_against_ours_in_http(
+    ca: CertificateAuthority, other: CertificateAuthority, tmp_path: Path
+) -> None:
+    # It takes any certificate, and no certificate, as nginx does.
+    shown = identity_of(other.client_certificate(expired=True))
+    with openssl_server(ca.server_certificate(), tmp_path, "-verify", "3") as port:
+        report = await check_tls(f"wss://127.0.0.1:{port}", tls=config(ca, shown))
+    check_form(report)
+    assert report.ok
+    assert report.client_certificate is ClientCertificateVerdict.OPTIONAL
+    assert "refuse in HTTP" in report.summary
+    assert "Ours does not look right: It expired on " in report.summary
+    assert "CN=Other Root is not among" in report.summary

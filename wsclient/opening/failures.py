@@ -92,7 +92,7 @@ def map_failure(exc: BaseException, way: Way) -> WebSocketError | None:
             hint="Is this the port of an HTTP proxy?",
         )
     if isinstance(exc, aiohttp.ServerDisconnectedError | ConnectionError | aiohttp.ClientOSError):
-        return _no_answer(where, url)
+        return _no_answer(where, way)
     if isinstance(exc, aiohttp.ClientResponseError | aiohttp.ClientPayloadError):
         return ConnectError(
             f"{where} did not answer with valid HTTP.",
@@ -181,8 +181,7 @@ def _ended_over_certificate(exc: BaseException, way: Way) -> bool:
         return during and way.url.scheme == "wss" and not at_proxy
     if not handshake.established:
         return True
-    # With TLS 1.2 a server is done with our certificate when the handshake is.
-    return handshake.version() == "TLSv1.3" and handshake.certificate_request is not None
+    return handshake.certificate_request is not None and not handshake.confirmed
 
 
 def _ended(exc: BaseException, way: Way) -> bool:
@@ -206,12 +205,14 @@ def _tcp_hint(exc: aiohttp.ClientConnectorError) -> str:
     return ""
 
 
-def _no_answer(where: str, url: URL) -> ConnectError:
-    hint = (
-        "If the server expects TLS on this port, use wss:// instead of ws://."
-        if url.scheme == "ws"
-        else "If the server requires a client certificate, it may have refused ours."
-    )
+def _no_answer(where: str, way: Way) -> ConnectError:
+    handshake = way.facts.handshake
+    if way.url.scheme == "ws":
+        hint = "If the server expects TLS on this port, use wss:// instead of ws://."
+    elif handshake is not None and handshake.confirmed:
+        hint = "The TLS handshake had succeeded: does the service behind it run?"
+    else:
+        hint = "If the server requires a client certificate, it may have refused ours."
     return ConnectError(
         f"{where} closed the connection without answering the upgrade request.",
         phase="http",

@@ -66,6 +66,8 @@ class Attempt:
         refusals: what those before it answered, in their order.
         handshake: its TLS; ``None`` without a connection.
         chain: the server's certificates in DER, as `Link.chain`.
+        confirmed: whether the handshake is known to be complete at the other end, too, so that
+            the server has looked at our certificate.
         aftermath: what came behind the handshake; ``None`` if it failed.
         fault: what ended the attempt; ``None`` if nothing did. A `TimeoutError` if the time ran
             out.
@@ -79,6 +81,7 @@ class Attempt:
     refusals: list[tuple[Place, OSError]] = field(default_factory=list)
     handshake: HandshakeObject | None = None
     chain: tuple[bytes, ...] = ()
+    confirmed: bool = False
     aftermath: Aftermath | None = None
     fault: OSError | None = None
     seconds: dict[Stage, float] = field(default_factory=dict)
@@ -125,7 +128,10 @@ async def attempt_handshake(
                 finally:
                     attempt.chain = link.chain
             _next(attempt, "after")
-            attempt.aftermath = await link.settle(_patience(link.tls))
+            try:
+                attempt.aftermath = await link.settle(_patience(link.tls))
+            finally:
+                attempt.confirmed = link.tls.confirmed
         except OSError as exc:
             # What it went through need not be kept alive by a report.
             attempt.fault = exc.with_traceback(None)

@@ -8,7 +8,7 @@ import ssl
 from dataclasses import dataclass
 from typing import Final
 
-from ...errors import ConnectError, ConnectTimeoutError
+from ...errors import ConnectError, ConnectTimeoutError, TLSConnectionClosed
 from ..certificates.facts import CertificateFacts
 from ..certificates.peer import PeerCertificate
 from ..explaining.evidence import HandshakeFacts
@@ -163,7 +163,7 @@ def _address(text: str) -> bytes | None:
 def _error_of(attempt: Attempt, target: Target, facts: HandshakeFacts) -> ConnectError | None:
     fault = attempt.fault
     if fault is None:
-        return explain_closed(False, facts) if attempt.aftermath == "eof" else None
+        return _ended(attempt, facts, reset=False) if attempt.aftermath == "eof" else None
     error = _explained(fault, attempt, target, facts)
     if error.__cause__ is None:
         error.__cause__ = fault
@@ -192,7 +192,21 @@ def _explained(
             if refused
             else "",
         )
-    return explain_closed(not isinstance(fault, EndedError) or fault.reset, facts)
+    return _ended(attempt, facts, reset=not isinstance(fault, EndedError) or fault.reset)
+
+
+def _ended(attempt: Attempt, facts: HandshakeFacts, *, reset: bool) -> ConnectError:
+    """Return the error for a connection that the server has ended without an alert."""
+    if not attempt.confirmed:
+        return explain_closed(reset, facts)
+    return TLSConnectionClosed(
+        f"{facts.where} completed the TLS handshake, and then closed the connection.",
+        reason="reset" if reset else "eof",
+        side="peer",
+        tls_version=facts.tls_version,
+        identity=None if facts.identity is None else facts.identity.description,
+        hint="TLS itself is in order: see what the server, or what is behind it, has in its log.",
+    )
 
 
 def _timeout(attempt: Attempt, facts: HandshakeFacts) -> ConnectTimeoutError:

@@ -11,7 +11,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Any, Final, Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
 from ..certificates.peer import chain_of
 from ..handshake.context import HandshakeContext, HandshakeObject
@@ -95,7 +95,9 @@ class Link:
         except TimeoutError:
             if not limit.expired():
                 raise  # It is TCP's.
-            return "ticket" if self._has_ticket() else "silence"
+            return (
+                "ticket" if self.tls.confirmed and self.tls.version() == "TLSv1.3" else "silence"
+            )
         except EndedError as exc:
             if exc.reset:
                 raise
@@ -125,18 +127,14 @@ class Link:
             self.chain = self.chain or chain_of(self.tls)
 
     def _read(self, limit: asyncio.Timeout) -> bytes:
-        """Read; once a ticket has come there is not much more to wait for."""
+        """Read; once the server is known to be content there is not much more to wait for."""
         try:
             return self.tls.read(_CHUNK)
         except ssl.SSLWantReadError:
             end = self._loop.time() + _GRACE
-            if self._has_ticket() and (limit.when() or end) > end:
+            if self.tls.confirmed and (limit.when() or end) > end:
                 limit.reschedule(end)
             raise
-
-    def _has_ticket(self) -> bool:
-        session: Any = self.tls.session
-        return self.tls.version() == "TLSv1.3" and session is not None and session.has_ticket
 
     async def _run(self, operation: Callable[[], _T]) -> _T:
         """Do something in TLS until it needs nothing more from the server."""

@@ -87,7 +87,11 @@ def summary_of(found: Findings, verdict: ClientCertificateVerdict) -> str:
             "The handshake succeeded. The server requires a client certificate, and accepted ours."
         )
     if verdict is ClientCertificateVerdict.OPTIONAL and found.sent:
-        return f"The handshake succeeded with our certificate, and without it as well. {_IN_HTTP}"
+        doubts = f" Ours does not look right: {' '.join(found.faults)}" if found.faults else ""
+        return (
+            "The handshake succeeded with our certificate, and without it as well. "
+            f"{_IN_HTTP}{doubts}"
+        )
     if verdict is ClientCertificateVerdict.OPTIONAL:
         return (
             "The handshake succeeded. The server asked for a client certificate, got none, and "

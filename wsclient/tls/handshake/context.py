@@ -123,6 +123,18 @@ class HandshakeObject(ssl.SSLObject):
         return self._log is not None and self._log.server_hello_seen
 
     @property
+    def confirmed(self) -> bool:
+        """Whether the server is known to have done the handshake to its end, too.
+
+        It then accepts our certificate, or does without. With TLS 1.2 that is known at once; with
+        TLS 1.3 when a ticket has come (RFC 8446, section 4.6.1), which need not happen.
+        """
+        if not self.established:
+            return False
+        session = self.session
+        return self.version() != "TLSv1.3" or (session is not None and session.has_ticket)
+
+    @property
     def peer_chain(self) -> tuple[bytes, ...]:
         """The chain of the peer's certificate, as `chain_of` has it; also of a resumed session."""
         if self._chain is None:
