@@ -381,12 +381,16 @@ async def test_faults_of_files_come_before_any_traffic(
 # Ends without a word
 
 
+def end_without_an_answer(stream: TLSStream) -> None:
+    stream.read_head()
+
+
 @pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
 async def test_an_end_behind_an_accepted_certificate_is_no_rejection(version: str) -> None:
     context = SERVER.server_context(client_ca=CA)
     context.maximum_version = ssl.TLSVersion[version]
     # Its ticket, or with TLS 1.2 the handshake's end, says that the server is content.
-    with ThreadedTLSServer(context, lambda stream: stream.read_head() and None) as server:
+    with ThreadedTLSServer(context, end_without_an_answer) as server:
         error = await rejection(server.url, tls=config())
     assert isinstance(error, ConnectError)
     assert not isinstance(error, TLSError)
@@ -397,7 +401,7 @@ async def test_an_end_behind_an_accepted_certificate_is_no_rejection(version: st
 async def test_an_end_behind_a_certificate_that_nobody_confirmed_may_be_one() -> None:
     context = SERVER.server_context(client_ca=CA)
     context.num_tickets = 0
-    with ThreadedTLSServer(context, lambda stream: stream.read_head() and None) as server:
+    with ThreadedTLSServer(context, end_without_an_answer) as server:
         error = await rejection(server.url, tls=config())
     assert isinstance(error, ClientCertificateRejected)
     assert error.reason == "probable"

@@ -105,7 +105,7 @@ async def test_the_default_trusts_certifi_and_verifies() -> None:
     assert made.minimum_version is ssl.TLSVersion.TLSv1_2
     assert made.cert_store_stats()["x509_ca"] > 50
     assert made.verify_flags == ssl.create_default_context().verify_flags
-    assert made.post_handshake_auth is False
+    assert made.post_handshake_auth is True
     assert made.checks is None
     assert made.resume is False
     assert await context_of() is made
@@ -181,14 +181,14 @@ async def test_without_verification_anybody_is_accepted() -> None:
     assert verify_code(made, SERVER.server_context(), "other.example") == 0
 
 
-@pytest.mark.parametrize("choice", [True, False, None])
+@pytest.mark.parametrize("choice", [True, False])
 @pytest.mark.parametrize("with_identity", [True, False])
 async def test_authentication_after_the_handshake(
-    choice: bool | None, with_identity: bool, files: CertificateFiles
+    choice: bool, with_identity: bool, files: CertificateFiles
 ) -> None:
     cert = (files.cert_file, files.key_file) if with_identity else None
     made = await context_of(cadata=AUTHORITY.root_pem, cert=cert, post_handshake_auth=choice)
-    assert made.post_handshake_auth is (with_identity if choice is None else choice)
+    assert made.post_handshake_auth is choice
 
 
 async def test_sessions_are_resumed_if_they_may() -> None:
@@ -392,7 +392,7 @@ async def test_equal_settings_share_a_context(files: CertificateFiles) -> None:
         {"strict": False},
         {"verify": False},
         {"session_resumption": True},
-        {"post_handshake_auth": True},
+        {"post_handshake_auth": False},
         {"spiffe_trust_domain": "example.test"},
         {"authorize_server": print},
         {"crldata": AUTHORITY.crl_pem()},

@@ -330,6 +330,19 @@ def test_key_that_was_sent_and_not_understood(openssl: str, reason: str) -> None
     assert "ed25519" in error.hint
 
 
+def test_key_that_was_asked_for_behind_the_handshake() -> None:
+    failure = fault("SSLV3_ALERT_ILLEGAL_PARAMETER")
+    seen = Seen(established=True, agreed=("ECDHE-RSA-AES128", "TLSv1.2", 128))
+    error = explain_fault(failure, facts(seen, GOOD))
+    assert type(error) is ClientCertificateRejected
+    assert error.reason == "unsupported"
+    assert error.hint
+    # Without an identity there is none that it could be about.
+    error = explain_fault(failure, facts(seen))
+    assert type(error) is TLSProtocolError
+    assert "check_tls" in error.hint
+
+
 # Alerts about something else.
 
 

@@ -97,8 +97,7 @@ class TLSConfig:
         strict: whether certificates must keep to RFC 5280; ``None`` for Python's default.
         keylog_filename: file for the secrets of connections.
         session_resumption: whether to resume TLS sessions.
-        post_handshake_auth: whether the server may ask for a certificate after the handshake;
-            ``None`` means if there is an identity.
+        post_handshake_auth: whether the server may ask for a certificate after the handshake.
         refresh_interval: seconds between questions for a newer identity while connected.
         on_rotation: what becomes of open connections when there is one.
         expiry_warning: seconds before its end from which an identity is warned of.
@@ -127,7 +126,7 @@ class TLSConfig:
     strict: bool | None
     keylog_filename: str | None
     session_resumption: bool
-    post_handshake_auth: bool | None
+    post_handshake_auth: bool
     refresh_interval: float | None
     on_rotation: OnRotation
     expiry_warning: float | None
@@ -163,7 +162,7 @@ class TLSConfig:
         strict: bool | None = None,
         keylog_filename: _Path | None = None,
         session_resumption: bool = False,
-        post_handshake_auth: bool | None = None,
+        post_handshake_auth: bool = True,
         refresh_interval: float | None = None,
         on_rotation: OnRotation = "keep",
         expiry_warning: float | None = None,
@@ -208,7 +207,9 @@ class TLSConfig:
                 variable SSLKEYLOGFILE, as curl and browsers do.
             session_resumption: ``True`` saves a part of the handshake. The server then takes us
                 for who we were, and its certificate is not verified again.
-            post_handshake_auth: see RFC 8446, section 4.6.2.
+            post_handshake_auth: as servers do that want certificates for some paths alone; see
+                RFC 8446, section 4.6.2. ``False`` makes Apache answer 403 there, without a
+                reason.
             refresh_interval: more than 0; ``None`` for 60 with ``on_rotation="close"``, else for
                 asking at connects only.
             on_rotation: ``"keep"`` leaves connections open, as the server does not look at
@@ -378,7 +379,7 @@ def _checked(given: Mapping[str, Any], trust: Trust, checks: PeerChecks) -> dict
         "ciphers": check_ciphers(given["ciphers"]),
         "keylog_filename": keylog,
         "session_resumption": check_switch("session_resumption", given["session_resumption"]),
-        "post_handshake_auth": _check_choice("post_handshake_auth", given["post_handshake_auth"]),
+        "post_handshake_auth": check_switch("post_handshake_auth", given["post_handshake_auth"]),
         "refresh_interval": _check_seconds("refresh_interval", given["refresh_interval"]),
         "on_rotation": check_word("on_rotation", given["on_rotation"], OnRotation),
         "expiry_warning": _check_seconds("expiry_warning", given["expiry_warning"], zero=True),

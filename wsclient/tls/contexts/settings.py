@@ -39,8 +39,7 @@ class ContextSettings:
         ciphers: for TLS 1.2, as OpenSSL writes them; ``None`` for Python's default.
         keylog_filename: where to write the secrets of connections; ``None`` for nowhere.
         session_resumption: whether to resume sessions.
-        post_handshake_auth: whether a server may ask for a certificate later; ``None`` if there
-            is an identity.
+        post_handshake_auth: whether a server may ask for a certificate later.
     """
 
     trust: Trust
@@ -52,7 +51,7 @@ class ContextSettings:
     ciphers: str | None
     keylog_filename: str | None
     session_resumption: bool
-    post_handshake_auth: bool | None
+    post_handshake_auth: bool
 
     def context(self, contents: TrustContents, keylog: str | None) -> HandshakeContext:
         """Return a new context, still without an identity. Blocks: certifi alone takes 16 ms.
@@ -78,7 +77,7 @@ class ContextSettings:
             _log_keys(context, keylog)
         context.checks = self.checks
         context.resume = self.session_resumption
-        context.post_handshake_auth = self.post_handshake_auth is True
+        context.post_handshake_auth = self.post_handshake_auth
         return context
 
     def show(self, identity: ClientIdentity, context: HandshakeContext) -> None:
@@ -99,9 +98,6 @@ class ContextSettings:
                 "The client certificate cannot be handed to OpenSSL: "
                 f"{exc.strerror or type(exc).__name__}."
             ) from exc
-        if self.post_handshake_auth is None:
-            # Without it a server that asks after the handshake gets none.
-            context.post_handshake_auth = True
 
 
 def _new_context() -> HandshakeContext:

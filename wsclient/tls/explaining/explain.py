@@ -171,6 +171,8 @@ def _rejection(number: int, facts: HandshakeFacts) -> str:
         return "" if facts.asked is False else "access_denied"
     if number == Alert.HANDSHAKE_FAILURE and _failed_over_certificate(facts):
         return "bad_certificate" if facts.sent else _missing(facts)
+    if number in _FAILED_SIGNATURES and _asked_later(facts):
+        return "unsupported"
     if number in _FAILED_SIGNATURES and facts.sent:
         return "unsupported" if _key_type_fits(facts) is False else _unverified(number)
     return ""
@@ -193,6 +195,15 @@ def _failed_over_certificate(facts: HandshakeFacts) -> bool:
         # Unseen, but behind the hello there is hardly anything else to fail.
         return facts.answered
     return facts.asked and facts.sent is not None
+
+
+def _asked_later(facts: HandshakeFacts) -> bool:
+    """Tell whether the server must have asked for our certificate behind the handshake.
+
+    It then has no other reason to refuse something before it has answered. TLS 1.2 begins a
+    second handshake for that, which nobody watches.
+    """
+    return facts.established and facts.identity is not None and facts.request is None
 
 
 def _key_type_fits(facts: HandshakeFacts) -> bool | None:
@@ -348,7 +359,7 @@ def _protocol_hint(reason: str, facts: HandshakeFacts, *, theirs: bool) -> str:
         if facts.proxy:
             return "Use http:// instead of https:// in the proxy's URL, or check its port."
         return "Use ws:// instead of wss:// if the server speaks no TLS here, or check the port."
-    return ""
+    return "See what the other side has logged; check_tls() shows how far the handshake came."
 
 
 def _versions(facts: HandshakeFacts) -> str:
