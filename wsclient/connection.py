@@ -14,10 +14,10 @@ from typing import Any, Self, overload
 from multidict import CIMultiDictProxy
 from yarl import URL
 
-from .options.urls import shown_url
 from .protocol.closing import CloseInfo, build_close_payload
 from .protocol.opcodes import CloseCode
 from .tls.info import TLSInfo
+from .urls import shown_url
 from .wire.awaitables import DONE, Completion, Lazy
 from .wire.payloads import Buffer, check_ping_payload, encode_message
 from .wire.wire import Wire

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from wsclient.errors import ConnectError, InvalidURLError
-from wsclient.options.urls import check_url, shown_url
+from wsclient.urls import check_url, shown_url
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,11 @@ import pytest
 
 from wsclient.errors import IdentityError
 from wsclient.testing import CertificateAuthority, run_virtual
+from wsclient.tls import watch as rotation
 from wsclient.tls.config import TLSConfig
 from wsclient.tls.identity.identity import ClientIdentity
-from wsclient.tls.rotation import watch as rotation
 from wsclient.tls.rotation.providers import CallableIdentityProvider
-from wsclient.tls.rotation.watch import RotationWatch, watch_rotation
+from wsclient.tls.watch import RotationWatch, watch_rotation
 
 Subscriber = Callable[[], object]
 

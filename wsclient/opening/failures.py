@@ -23,8 +23,8 @@ from ..errors import (
     ProxyError,
     WebSocketError,
 )
-from ..options.urls import shown_url
 from ..tls.explaining.explain import HandshakeFacts, explain_closed, explain_fault, explain_refusal
+from ..urls import shown_url
 
 __all__ = ["Way", "map_failure", "refusal", "without_secrets"]
 

@@ -11,14 +11,14 @@ from yarl import URL
 
 from ..errors import IdentityError
 from ..options.connect import ConnectOptions
-from ..options.urls import shown_url
 from ..tls.config import TLSConfig
-from ..tls.contexts.prepare import Prepared, prepare
 from ..tls.explaining.explain import HandshakeFacts
 from ..tls.handshake.context import HandshakeTrace
 from ..tls.identity.identity import ClientIdentity
 from ..tls.info import TLSInfo
-from ..tls.rotation.watch import RotationWatch, watch_rotation
+from ..tls.prepare import Prepared, prepare
+from ..tls.watch import RotationWatch, watch_rotation
+from ..urls import shown_url
 
 __all__ = ["Security"]
 

@@ -30,7 +30,6 @@ from ..options.connect import ConnectOptions
 from ..options.connection import ConnectionOptions
 from ..options.credentials import BasicCredentials
 from ..options.proxies import SOCKS_SCHEMES, environment_proxy
-from ..options.urls import check_url, shown_url
 from ..protocol.handshake import (
     Agreement,
     check_response,
@@ -40,7 +39,8 @@ from ..protocol.handshake import (
 )
 from ..tls.handshake.context import trace_handshakes
 from ..tls.info import TLSInfo
-from ..tls.rotation.watch import RotationWatch
+from ..tls.watch import RotationWatch
+from ..urls import check_url, shown_url
 from ..wire.drain import Drain
 from ..wire.shutdown import LoopWatch, watch_loop
 from ..wire.wire import Wire

@@ -22,10 +22,10 @@ from ..protocol.handshake import (
     check_token,
 )
 from ..tls.config import TLSConfig
+from ..urls import check_url, shown_url
 from .connection import check_number, check_seconds
 from .credentials import Auth, AuthLike, BasicCredentials, check_auth
 from .proxies import SOCKS_SCHEMES, check_proxy_url
-from .urls import check_url, shown_url
 
 __all__ = [
     "DEFAULT_USER_AGENT",

@@ -12,7 +12,7 @@ from urllib.request import getproxies, getproxies_environment, proxy_bypass
 from yarl import URL
 
 from ..errors import ProxyError
-from .urls import parse_url
+from ..urls import parse_url
 
 __all__ = ["SOCKS_SCHEMES", "check_proxy_url", "environment_proxy"]
 

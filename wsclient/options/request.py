@@ -12,11 +12,11 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from ..tls.config import TLSConfig
+from ..urls import check_url, shown_url
 from .connect import HeaderPairs, HeadersLike, check_headers
 from .connection import check_number, check_seconds
 from .credentials import BasicCredentials
 from .proxies import check_proxy_url
-from .urls import check_url, shown_url
 
 __all__ = ["HTTPRequest", "request_values"]
 

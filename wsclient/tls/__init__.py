@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from .config import TLSConfig
-from .contexts.prepare import Prepared, prepare
+from .prepare import Prepared, prepare
 
 __all__ = ["Prepared", "TLSConfig", "prepare"]

@@ -8,12 +8,12 @@ from typing import Any, Final
 from yarl import URL
 
 from ...errors import InvalidURLError, TLSError
-from ...options.urls import parse_url, shown_url
+from ...urls import parse_url, shown_url
 from ..certificates.peer import PeerCertificate
 from ..config import TLSConfig
-from ..contexts.prepare import prepare
 from ..contexts.preparing import Prepared
 from ..explaining.evidence import HandshakeFacts
+from ..prepare import prepare
 from .attempt import Target, attempt_handshake
 from .findings import Findings, certificates, matches
 from .narration import chain_step, name_step, outcome_steps, request_steps, steps_of

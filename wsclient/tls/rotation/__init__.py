@@ -1,3 +1,3 @@
-"""Where identities come from, when they are replaced, and what then happens."""
+"""Where identities come from, and how newer ones take the place of older ones."""
 
 from __future__ import annotations

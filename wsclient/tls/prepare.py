@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..config import TLSConfig
-from .preparing import Prepared
+from .config import TLSConfig
+from .contexts.preparing import Prepared
 
 __all__ = ["Prepared", "prepare"]
 

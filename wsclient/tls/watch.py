@@ -16,11 +16,11 @@ from collections.abc import Callable, Collection
 from contextvars import Context
 from typing import Final
 
-from ...errors import TLSError
-from ..config import TLSConfig
-from ..identity.identity import ClientIdentity
-from .last_good import IdentityProvider
-from .providers import StaticIdentityProvider
+from ..errors import TLSError
+from .config import TLSConfig
+from .identity.identity import ClientIdentity
+from .rotation.last_good import IdentityProvider
+from .rotation.providers import StaticIdentityProvider
 
 __all__ = ["RotationWatch", "watch_rotation"]
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from yarl import URL
 
-from ..errors import InvalidURLError
+from .errors import InvalidURLError
 
 __all__ = ["check_url", "parse_url", "shown_url"]
 
