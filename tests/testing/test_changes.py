@@ -105,12 +105,13 @@ async def test_many_wait_for_different_things() -> None:
         await until(changes, lambda: state[0] >= number)
         return state[0]
 
-    tasks = [asyncio.create_task(wait(number)) for number in (3, 1, 2)]
-    for _ in range(3):
-        await asyncio.sleep(0.001)
+    tasks = {number: asyncio.create_task(wait(number)) for number in (3, 1, 2)}
+    await asyncio.sleep(0)  # all of them wait now
+    for number in (1, 2, 3):
         state[0] += 1
         changes.notify()
-    assert await asyncio.gather(*tasks) == [3, 1, 2]
+        assert await tasks[number] == number
+        assert {each for each in tasks if tasks[each].done()} == set(range(1, number + 1))
 
 
 async def test_a_timeout_says_what_was_waited_for() -> None:
