@@ -19,7 +19,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from wsclient import ConnectError, TLSConfig, TLSError, check_tls, websocket_connect
+from wsclient import (
+    ConnectError,
+    TLSConfig,
+    TLSConnectionClosed,
+    TLSError,
+    check_tls,
+    websocket_connect,
+)
 from wsclient.testing import CertificateAuthority, KubernetesVolume, ThreadedTLSServer
 
 
@@ -43,12 +50,13 @@ async def main(url: str, directory: Path, pin: str) -> None:
         try:
             await talk(url, tls, stop)
             attempt = 0
-        except TLSError as error:
-            # Trying again would not help, unless somebody replaces a certificate.
-            print("refused:", error.reason, "-", error)
-            print(await check_tls(url, tls=tls))
-            raise
         except ConnectError as error:
+            if isinstance(error, TLSError) and not isinstance(error, TLSConnectionClosed):
+                # Trying again would not help, unless somebody replaces a certificate.
+                print("refused:", error.reason, "-", error)
+                print(await check_tls(url, tls=tls))
+                raise
+            # The server is not there, or is just being restarted.
             attempt += 1
             seconds = random.uniform(0, min(30.0, 0.1 * 2**attempt))
             print(f"{error} Next try in {seconds:.1f} s.")

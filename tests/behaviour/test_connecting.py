@@ -268,7 +268,7 @@ async def test_budget_covers_the_tls_handshake() -> None:
 
     async with RawServer(serve) as server:
         error = await failure(f"wss://127.0.0.1:{server.port}/", connect_timeout=0.2)
-    check_failure(error, "timeout", "connecting")
+    check_failure(error, "timeout", "waiting for the TLS handshake")
 
 
 async def test_budget_covers_a_chain_of_redirects() -> None:

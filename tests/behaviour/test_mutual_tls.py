@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import socket
 import ssl
 import traceback
 from collections.abc import Iterator
@@ -11,16 +13,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
+from aiohttp.abc import ResolveResult
 
+from behaviour.servers import Resolver
 from behaviour.test_secrets import related
-from support.proxies import connect_proxy
+from support.proxies import connect_proxy, socks5_proxy
+from support.tls_in_tls import overlook_fault_of_python
 from wsclient import (
     ClientCertificateRejected,
     ClientIdentity,
     ConnectError,
     HandshakeError,
     IdentityError,
+    ProxyError,
     ServerCertificateError,
     TLSConfig,
     TLSError,
@@ -37,6 +44,7 @@ from wsclient.testing import (
     ThreadedTLSServer,
     TLSStream,
 )
+from wsclient.tls.handshake.context import HandshakeObject
 
 CA = CertificateAuthority("Mutual")
 SERVER = CA.server_certificate("localhost", "127.0.0.1")
@@ -179,6 +187,111 @@ async def test_a_proxy_that_wants_a_certificate_says_so() -> None:
     assert f"https://localhost:{proxy.port}" in str(error)
     assert "proxy_tls" in error.hint
     assert error.identity is None
+
+
+@pytest.mark.parametrize("given", ["argument", "environment", "session"])
+async def test_a_session_shows_no_https_proxy_the_identity(
+    given: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("https_proxy", "wss_proxy", "no_proxy", "HTTPS_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with asking() as proxy:
+        url = f"https://localhost:{proxy.port}"
+        if given == "environment":
+            monkeypatch.setenv("wss_proxy", url)
+        own = url if given == "session" else None
+        async with aiohttp.ClientSession(proxy=own) as session:
+            error = await rejection(
+                "wss://localhost:9/",
+                session=session,
+                tls=config(),
+                proxy={"argument": url, "environment": True, "session": None}[given],
+            )
+        assert proxy.connections == ()
+    assert isinstance(error, ProxyError)
+    assert "proxy_tls" in error.hint
+
+
+async def test_equal_configurations_of_proxy_and_server_are_told_apart() -> None:
+    overlook_fault_of_python()
+    stranger = CertificateAuthority("Other").server_certificate("localhost", "127.0.0.1")
+    tls = config(None)
+    async with connect_proxy(ssl=SERVER.server_context()) as proxy:
+        with ThreadedTLSServer(stranger.server_context()) as server:
+            error = await rejection(server.url, proxy=proxy.url, tls=tls, proxy_tls=tls)
+    assert isinstance(error, ServerCertificateError)
+    assert f"The certificate of {server.url}".lower() in str(error).lower()
+    assert "proxy_tls" not in error.hint
+
+
+@pytest.mark.parametrize("name", ["localhost", "elsewhere.test"])
+async def test_the_name_that_is_asked_for_counts_through_socks_too(name: str) -> None:
+    pytest.importorskip("aiohttp_socks")
+    issued = CA.issue(names=["localhost"], extended_key_usage=["server"])
+    with ThreadedTLSServer(issued.server_context(client_ca=CA)) as server:
+        async with socks5_proxy() as proxy:
+            # The certificate is for localhost, and the URL has an address.
+            attempt = websocket_connect(
+                f"wss://127.0.0.1:{server.port}/",
+                proxy=proxy.url,
+                tls=config(server_hostname=name),
+            )
+            if name == "localhost":
+                async with attempt as conn:
+                    await conn.write_message("hello")
+                    assert await conn.read_message() == "hello"
+            else:
+                with pytest.raises(ServerCertificateError) as caught:
+                    await attempt
+                assert caught.value.reason == "hostname_mismatch"
+
+
+class TwoAddresses(Resolver):
+    """Resolves every name to 127.0.0.1, and to an address at which nobody listens."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        (first,) = await super().resolve(host, port, family)
+        return [first, {**first, "host": "127.0.0.2"}]
+
+
+async def test_a_refusal_is_told_although_another_address_was_tried() -> None:
+    with ThreadedTLSServer(SERVER.server_context()) as server:
+        error = await rejection(
+            f"wss://elsewhere.test:{server.port}/", tls=config(), resolver=TwoAddresses()
+        )
+    assert isinstance(error, ServerCertificateError)
+    assert error.reason == "hostname_mismatch"
+
+
+async def test_an_error_that_is_being_handled_is_not_taken_for_ours() -> None:
+    class Failing(Resolver):
+        async def resolve(self, *args: Any, **kwargs: Any) -> list[ResolveResult]:
+            raise OSError(5, "no resolver today")
+
+    with asking() as server:
+        try:
+            await websocket_connect(server.url, tls=TLSConfig())
+        except ServerCertificateError:
+            url = f"wss://elsewhere.test:{server.port}/"
+            error = await rejection(url, tls=config(), resolver=Failing())
+    assert not isinstance(error, TLSError)
+
+
+async def test_nothing_is_left_of_handshakes_that_were_given_up() -> None:
+    async def wait(wire: RawConnection) -> None:
+        await wire.read_to_end()
+
+    async with RawServer(wait) as server:
+        for _ in range(5):
+            with pytest.raises(TimeoutError):
+                await websocket_connect(
+                    f"wss://localhost:{server.port}/", tls=config(), connect_timeout=0.05
+                )
+    await asyncio.sleep(0)
+    gc.collect()
+    assert [each for each in gc.get_objects() if isinstance(each, HandshakeObject)] == []
 
 
 # Rotation

@@ -113,6 +113,7 @@ FLOORS: dict[str, float] = {
     "opening.read_first": 3.00,
     "opening.tunnel": 3.00,
     "opening.security": 3.01,
+    "opening.socks": 3.01,
     "opening.failures": 3.02,
     "opening.session": 3.03,
     "opening.upgrade": 3.1,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -14,6 +12,7 @@ from mtls.expected import DEVIATIONS, ROWS, expected
 from mtls.report import Results
 from mtls.scenarios import SCENARIOS
 from mtls.servers import SERVERS, RealServer
+from support.tls_in_tls import overlook_fault_of_python
 from wsclient import ConnectError, ProxyError, TLSConfig, TLSError, websocket_connect
 
 
@@ -66,26 +65,6 @@ async def test_nobody_listens(route: str, closed_port: int, bench: Bench) -> Non
     else:
         assert isinstance(caught.value, ProxyError)
         assert caught.value.status == 502
-
-
-def overlook_fault_of_python() -> None:
-    """Let asyncio tell of an error that is its own.
-
-    Up to 3.11.7 and 3.12.1 it breaks when TLS within TLS fails, and then says so besides raising
-    what we make our error of: https://github.com/python/cpython/issues/113214.
-    """
-    loop = asyncio.get_running_loop()
-    passed_on = loop.get_exception_handler()
-    assert passed_on is not None
-
-    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        if not (
-            isinstance(context.get("exception"), TypeError)
-            and "SSLProtocol._abort()" in str(context["exception"])
-        ):
-            passed_on(loop, context)
-
-    loop.set_exception_handler(handle)
 
 
 def test_the_table_is_whole() -> None:

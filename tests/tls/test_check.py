@@ -118,7 +118,8 @@ def check_form(report: TLSReport) -> None:
     assert text.splitlines()[0] == f"TLS check of {report.url}"
     assert "  " not in report.summary and report.summary.endswith(".")
     assert json.loads(json.dumps(report.as_dict()))["ok"] is report.ok
-    assert report.ok is (report.error is None) is (report.verdict is TLSVerdict.OK)
+    assert report.ok is (report.verdict is TLSVerdict.OK)
+    assert (report.error is None) is (report.verdict in (TLSVerdict.OK, TLSVerdict.DOUBTFUL))
 
 
 # Between the server and our certificate
@@ -944,7 +945,9 @@ async def test_what_a_server_may_have_against_ours_in_http(
     with openssl_server(ca.server_certificate(), tmp_path, "-verify", "3") as port:
         report = await check_tls(f"wss://127.0.0.1:{port}", tls=config(ca, shown))
     check_form(report)
-    assert report.ok
+    assert report.verdict is TLSVerdict.DOUBTFUL
+    assert not report.ok
+    assert "Result:  doubtful." in str(report)
     assert report.client_certificate is ClientCertificateVerdict.OPTIONAL
     assert "refuse in HTTP" in report.summary
     assert "Ours does not look right: It expired on " in report.summary

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import logging
 import math
+import pickle
 import ssl
 from datetime import timedelta
 from pathlib import Path
@@ -435,3 +437,25 @@ async def test_the_end_of_an_identity_is_warned_of_once(
         )
         assert mine.description in found[0]
         assert says in found[0]
+
+
+# Copies, and what only connecting would find
+
+
+def test_copies_are_the_same_and_pickles_are_refused() -> None:
+    made = TLSConfig(cert=("c.pem", "k.pem", "hunter2"), authorize_server=print)
+    assert copy.copy(made) is made
+    assert copy.deepcopy(made) is made
+    with pytest.raises(TypeError, match="cannot be pickled"):
+        pickle.dumps(made)
+
+
+@pytest.mark.parametrize("name", [".example", "a..b", "a" * 70])
+def test_names_that_tls_cannot_ask_for_are_refused(name: str) -> None:
+    with pytest.raises(TLSConfigurationError, match="cannot be a host name"):
+        TLSConfig(server_hostname=name)
+
+
+def test_a_chain_cannot_be_looked_up_in_no_list() -> None:
+    with pytest.raises(TrustError, match="crlfile= or crldata="):
+        TLSConfig(crl_check="chain")

@@ -1101,3 +1101,22 @@ async def test_a_plain_function_without_threads(old: IssuedCertificate) -> None:
         await CallableIdentityProvider(lambda: first).get()
     assert caught.value.reason == "provider_failed"
     assert isinstance(caught.value.__cause__, RuntimeError)
+
+
+async def test_a_reading_that_is_thrown_away_keeps_nobody_waiting(tmp_path: Path) -> None:
+    files = CertificateAuthority().client_certificate("billing").write(tmp_path)
+    provider = FileIdentityProvider(files.cert_file, files.key_file)
+    executor = ThreadPoolExecutor(1)
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(executor)
+    busy = threading.Event()
+    executor.submit(busy.wait)
+    waiting = asyncio.create_task(provider.get())
+    await asyncio.sleep(0)  # it begins, and its reading stands behind the other job
+    assert provider._flight is not None
+    executor.shutdown(wait=False, cancel_futures=True)
+    busy.set()
+    with pytest.raises(IdentityError) as caught:
+        await asyncio.wait_for(waiting, 5)
+    assert caught.value.reason == "provider_failed"
+    executor.shutdown(wait=True)

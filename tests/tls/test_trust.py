@@ -253,7 +253,7 @@ def _crlfile(name: str, content: Callable[[], bytes]) -> Callable[[Path], dict[s
         pytest.param(
             _crlfile("cert.crl", lambda: AUTHORITY.root_pem),
             "crl_unreadable",
-            "cert.crl holds no whole list",
+            "cert.crl holds a certificate and no list",
             id="crl-certificate",
         ),
         pytest.param(

@@ -87,6 +87,15 @@ def _add_server(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--tls", choices=tuple(_VERSIONS), help="speak this version alone")
 
 
+# In the words of the command, where those of the errors are Python's.
+_HINTS: Final = {
+    "certificate_is_der": "Use --pkcs12 for PKCS#12; convert DER: openssl x509 -inform der.",
+    "key_missing": "Give the private key as --key.",
+    "password_required": "Give it by --password-file or --password-env.",
+    "swapped_files": "Exchange --cert and --key.",
+}
+
+
 def run_check(arguments: argparse.Namespace) -> int:
     """Check, and print the report.
 
@@ -108,7 +117,12 @@ def run_check(arguments: argparse.Namespace) -> int:
         report = asyncio.run(
             check_tls(arguments.url, tls=config, connect_timeout=arguments.timeout)
         )
-    except (InvalidURLError, TLSConfigurationError) as exc:
+    except TLSConfigurationError as exc:
+        # Without the usage: nothing is wrong with that.
+        fault = str(exc).removesuffix(exc.hint).rstrip()
+        hint = _HINTS.get(exc.reason, exc.hint)
+        parser.exit(2, f"{parser.prog}: error: {f'{fault} {hint}'.rstrip()}\n")
+    except InvalidURLError as exc:
         parser.error(str(exc))
     if arguments.json:
         print(json.dumps(report.as_dict(), indent=2))

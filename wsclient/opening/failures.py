@@ -26,7 +26,7 @@ from ..errors import (
 from ..tls.explaining.explain import HandshakeFacts, explain_closed, explain_fault, explain_refusal
 from ..urls import shown_url
 
-__all__ = ["Way", "map_failure", "refusal", "without_secrets"]
+__all__ = ["Way", "forget_outer", "map_failure", "refusal", "without_secrets"]
 
 _STATUS_HINTS = {
     400: "The server did not like the request; the body may say why.",
@@ -46,12 +46,14 @@ class Way:
         proxy: the proxy on the way, ``None`` without.
         facts: what is known about the latest TLS handshake.
         tunnelled: whether the way through the proxy was open already.
+        from_environment: whether the environment has chosen the proxy.
     """
 
     url: URL
     proxy: URL | None
     facts: HandshakeFacts
     tunnelled: bool
+    from_environment: bool = False
 
 
 def map_failure(exc: BaseException, way: Way) -> WebSocketError | None:
@@ -67,17 +69,22 @@ def map_failure(exc: BaseException, way: Way) -> WebSocketError | None:
     where = shown_url(url)
     if isinstance(exc, aiohttp.ClientHttpProxyError):
         return _proxy_refusal(exc, proxy)
-    tls_fault = _tls_fault(exc)
+    tls_fault = _tls_fault(exc) or _fault_at_other_address(exc, way)
     if tls_fault is not None:
         return explain_fault(tls_fault, way.facts)
+    if any(isinstance(link, ConnectionAbortedError) and not link.errno for link in _chain(exc)):
+        # The event loop has a limit of its own for handshakes: 60 seconds.
+        return ConnectTimeoutError(f"the TLS handshake with {way.facts.place} took too long.")
     if _ended_over_certificate(exc, way):
         return explain_closed(_is_reset(exc), way.facts)
     if isinstance(exc, aiohttp.ClientProxyConnectionError):
-        return ProxyError(f"cannot connect to the proxy {_shown(proxy)}: {_os_text(exc)}.")
+        return ProxyError(
+            f"cannot connect to the proxy {_shown(proxy)}: {_os_text(exc)}.", hint=_whence(way)
+        )
     if _is_socks_error(exc):
         return ProxyError(f"the SOCKS proxy {_shown(proxy)} failed: {exc}.")
     if isinstance(exc, aiohttp.ClientConnectorDNSError | socket.gaierror):
-        return _dns_error(exc, url, proxy)
+        return _dns_error(exc, way)
     if isinstance(exc, aiohttp.InvalidURL):
         return InvalidURLError(f"the URL {where} cannot be requested.")
     if isinstance(exc, TimeoutError):
@@ -102,6 +109,13 @@ def map_failure(exc: BaseException, way: Way) -> WebSocketError | None:
     if isinstance(exc, aiohttp.ClientError | OSError):
         return ConnectError(f"cannot connect to {where}: {_os_text(exc)}.", phase="tcp")
     return None
+
+
+def forget_outer(exc: BaseException, outer: BaseException | None) -> None:
+    """Cut off what the caller was handling when he connected: it is not about this attempt."""
+    for link in tuple(_chain(exc)):
+        if outer is not None and link.__context__ is outer:
+            link.__context__ = None
 
 
 def without_secrets(exc: BaseException) -> BaseException:
@@ -138,6 +152,13 @@ def _tls_fault(exc: BaseException) -> ssl.SSLError | None:
     return None
 
 
+def _fault_at_other_address(exc: BaseException, way: Way) -> ssl.SSLError | None:
+    # aiohttp goes on to the next address when TLS fails, and tells of the last one alone.
+    handshake = way.facts.handshake
+    connecting = isinstance(exc, aiohttp.ClientConnectorError | TimeoutError)
+    return handshake.fault if connecting and handshake is not None else None
+
+
 def _shown(proxy: URL | None) -> str:
     return "" if proxy is None else shown_url(proxy)
 
@@ -156,12 +177,21 @@ def _is_socks_error(exc: BaseException) -> bool:
     return bool(packages & {"aiohttp_socks", "python_socks"})
 
 
-def _dns_error(exc: BaseException, url: URL, proxy: URL | None) -> ConnectError:
-    host = (url if proxy is None else proxy).host
+def _whence(way: Way) -> str:
+    if not way.from_environment:
+        return ""
+    return "It comes from the environment: set no_proxy there, or pass proxy=None."
+
+
+def _dns_error(exc: BaseException, way: Way) -> ConnectError:
+    proxy = way.proxy
+    host = (way.url if proxy is None else proxy).host
     cause = getattr(exc, "os_error", None) or exc
     text = getattr(cause, "strerror", None) or str(cause)
     if proxy is not None:
-        return ProxyError(f"the name of the proxy, {host}, cannot be resolved: {text}.")
+        return ProxyError(
+            f"the name of the proxy, {host}, cannot be resolved: {text}.", hint=_whence(way)
+        )
     return ConnectError(
         f"the host name {host} cannot be resolved: {text}.",
         phase="dns",

@@ -43,6 +43,11 @@ class Security:
         self._proxy: Prepared | None = None
 
     @property
+    def has_own_context(self) -> bool:
+        """Whether the server has another context than the session's."""
+        return self.config is not None or self._connect.ssl is not None
+
+    @property
     def identity(self) -> ClientIdentity | None:
         """The identity that the server was to be shown by the latest request."""
         return None if self._server is None else self._server.identity
@@ -75,6 +80,11 @@ class Security:
         self._proxy = await prepare(self._connect.proxy_tls)
         return self._proxy.context
 
+    def insist_on_name(self) -> None:
+        """Have the name checked that was asked for; connectors of others may not care."""
+        if self.config is not None and self._connect.session is not None:
+            self.trace.server_hostname = self.config.server_hostname
+
     def leave_origin(self) -> None:
         """Keep the identity to the origin that it was meant for."""
         if self.config is not None:
@@ -83,8 +93,8 @@ class Security:
     async def has_newer_identity(self) -> bool:
         """Tell whether there is another identity now than the one that was refused."""
         provider = None if self.config is None else self.config.provider
-        if provider is None:
-            return False
+        if provider is None or self._server is None:
+            return False  # It was not the identity for the server that was refused.
         try:
             return await provider.get() != self.identity
         except IdentityError:
@@ -129,4 +139,7 @@ class Security:
         last = self.trace.last
         if url.scheme != "wss" or last is None:
             return True
-        return self._proxy is not None and last.context is self._proxy.context
+        if self._proxy is None or last.context is not self._proxy.context:
+            return False
+        # Equal configurations share a context; then the server's comes behind a finished one.
+        return not any(each.established for each in self.trace.handshakes[:-1])

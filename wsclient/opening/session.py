@@ -91,9 +91,11 @@ def _make_connector(
         return TunnelConnector(
             proxy_ssl=proxy_ssl, resolver=resolver, socket_factory=read_first_socket, **kwargs
         )
-    from aiohttp_socks import ProxyConnector, ProxyType
+    from aiohttp_socks import ProxyType
 
-    return ProxyConnector(
+    from .socks import SocksConnector
+
+    return SocksConnector(
         host=proxy.host or "",
         port=proxy.port or 1080,
         proxy_type=ProxyType.SOCKS4 if proxy.scheme == "socks4" else ProxyType.SOCKS5,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -44,7 +45,7 @@ from ..urls import check_url, shown_url
 from ..wire.drain import Drain
 from ..wire.shutdown import LoopWatch, watch_loop
 from ..wire.wire import Wire
-from .failures import Way, map_failure, refusal, without_secrets
+from .failures import Way, forget_outer, map_failure, refusal, without_secrets
 from .security import Security
 from .session import (
     HARMLESS_HEADERS,
@@ -85,7 +86,7 @@ async def open_connection(
             raise
         raise ConnectTimeoutError(
             f"no connection to {shown_url(attempt.url)} within connect_timeout, "
-            f"{connect.connect_timeout:g} seconds: it ran out while {attempt.doing}."
+            f"{connect.connect_timeout:g} seconds: it ran out while {attempt.present}."
         ) from exc
 
 
@@ -103,6 +104,14 @@ class _Attempt:
         self._security = Security(connect)
         self._offer = None if options.compression is None else options.compression.offer
         self._cookies: dict[str, str] = dict(connect.cookies)
+
+    @property
+    def present(self) -> str:
+        """What it is doing, in the words of an error."""
+        last = self._security.trace.last
+        if self.doing == "connecting" and last is not None and not last.established:
+            return "waiting for the TLS handshake"
+        return self.doing
 
     async def run(self) -> WebSocketClientConnection:
         """Request, follow redirects, and take the transport over."""
@@ -148,11 +157,14 @@ class _Attempt:
         self, session: aiohttp.ClientSession, proxy: URL | None, key: str
     ) -> aiohttp.ClientResponse:
         """Send the request; raise our errors for what goes wrong."""
+        outer = sys.exception()
         try:
             with trace_handshakes() as self._security.trace:
+                self._security.insist_on_name()
                 return await self._request(session, proxy, key)
         except Exception as exc:
             cause = exc.__cause__ if isinstance(exc, BrokenError) and exc.__cause__ else exc
+            forget_outer(cause, outer)
             failure = map_failure(cause, self._way(proxy))
             if failure is None:
                 raise
@@ -160,19 +172,40 @@ class _Attempt:
         try:
             raise failure from without_secrets(cause)
         finally:
-            del failure, cause
+            del failure, cause, outer
 
     def _proxy(self) -> URL | None:
         proxy = self._connect.proxy
-        if proxy is not True:
+        if proxy is True:
+            proxy = environment_proxy(self.url)
+        self._check_session_proxy(proxy)
+        if self._connect.proxy is not True:
             return proxy
-        proxy = environment_proxy(self.url)
         if proxy is not None and proxy.scheme in SOCKS_SCHEMES and self._connect.session:
             raise ProxyError(
                 f"the environment asks for the SOCKS proxy {shown_url(proxy)}, which session= "
                 "cannot use: give the session a connector for it and pass proxy=None."
             )
         return proxy
+
+    def _check_session_proxy(self, proxy: URL | None) -> None:
+        """Refuse what would show our identity to an https proxy.
+
+        aiohttp's own connector has one context for the proxy and the server behind it.
+        """
+        session = self._connect.session
+        if session is None or not self._security.has_own_context:
+            return
+        # No public way tells of a session's own proxy.
+        proxy = proxy or getattr(session, "_default_proxy", None)
+        if proxy is None and session.trust_env:
+            proxy = environment_proxy(self.url)
+        if proxy is not None and URL(proxy).scheme == "https":
+            raise ProxyError(
+                f"with session=, tls= and ssl= would be used for the https proxy "
+                f"{shown_url(URL(proxy))}, too, and show it the server's client certificate.",
+                hint="Leave session= out and configure the proxy by proxy_tls=.",
+            )
 
     @contextlib.asynccontextmanager
     async def _session(
@@ -191,7 +224,8 @@ class _Attempt:
     def _way(self, proxy: URL | None) -> Way:
         tunnelled = self.doing == WAITING or self._connect.session is not None
         facts = self._security.facts(self.url, proxy)
-        return Way(self.url, proxy, facts, tunnelled=tunnelled)
+        chosen = self._connect.proxy is True
+        return Way(self.url, proxy, facts, tunnelled=tunnelled, from_environment=chosen)
 
     def _note(self, doing: str) -> Any:
         async def note(*_: object) -> None:

@@ -10,9 +10,9 @@ import os
 import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NoReturn
 
-from ..errors import TLSConfigurationError
+from ..errors import IdentityError, TLSConfigurationError
 from .contexts.preparing import Preparer
 from .contexts.settings import (
     ContextSettings,
@@ -232,6 +232,15 @@ class TLSConfig:
         # Not of the identity and the password: they need not be hashable.
         return hash((self.preparer.settings, self.server_hostname))
 
+    def __copy__(self) -> TLSConfig:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> TLSConfig:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("A TLSConfig cannot be pickled: it may hold a password or a private key.")
+
     def __repr__(self) -> str:
         """Show what was given, but no password, no data, and no function's arguments."""
         shown = []
@@ -435,12 +444,12 @@ def _check_cert(value: Any) -> CertificateFiles | None:
         )
     certfile, keyfile, password = (*parts, None, None)[:3]
     instead = "identity=ClientIdentity.from_pem(...)"
-    cert_path = check_path("cert (certfile)", certfile, instead=instead)
+    cert_path = check_path("cert (certfile)", certfile, instead=instead, error=IdentityError)
     if cert_path is None:
         raise TypeError("cert (certfile) must be a path (str or os.PathLike), not None.")
     return (
         cert_path,
-        check_path("cert (keyfile)", keyfile, instead=instead),
+        check_path("cert (keyfile)", keyfile, instead=instead, error=IdentityError),
         check_password(password),
     )
 
@@ -455,6 +464,14 @@ def _check_server_hostname(value: Any) -> str | None:
         raise TLSConfigurationError(
             "server_hostname must be a host name or an IP address alone, such as 'example.com'."
         )
+    try:
+        # As `ssl` does it, at the connect.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=value)
+    except ValueError:
+        raise TLSConfigurationError(
+            f"server_hostname {value[:80]!a} cannot be a host name."
+        ) from None
     return value
 
 

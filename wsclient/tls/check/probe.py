@@ -146,7 +146,7 @@ class _Check:
             alert = getattr(found.error, "alert", None)
             outcome = f"the server refuses it ({alert or 'without a word'}), so it insists on one."
         else:
-            outcome = "the server takes it as well, so it does not insist on one."
+            outcome = "it goes as well; the server insists on none, or only in HTTP."
         text = f"A second connection, without our certificate: {outcome}"
         data = {"certificate_required": required}
         self._steps.append(CheckStep("without_identity", None, text, data=data))
@@ -160,7 +160,7 @@ class _Check:
             url=self._where,
             address=None if first.attempt.place is None else str(first.attempt.place),
             steps=tuple(self._steps),
-            verdict=verdict_of(first),
+            verdict=verdict_of(first, verdict),
             summary=summary_of(first, verdict),
             error=first.error,
             server_chain=chain,

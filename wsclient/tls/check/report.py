@@ -21,6 +21,9 @@ class TLSVerdict(StrEnum):
 
     OK = "ok"
     """The handshake succeeded, and the server did not end the connection behind it."""
+    DOUBTFUL = "doubtful"
+    """So it did, but our certificate is not in order, and the server does not insist on one in
+    TLS: it may refuse in HTTP, as nginx does."""
     UNREACHABLE = "unreachable"
     """There is no such host, or no TCP connection to it."""
     NO_ANSWER = "no_answer"
@@ -79,7 +82,8 @@ class TLSReport:
             ``None`` if nothing is, as far as it was looked at.
         certificate_requested: whether the server asked for a client certificate; ``None`` if
             that is not known.
-        certificate_required: whether it goes on without one; ``None`` likewise.
+        certificate_required: whether it insists on one in TLS, as opposed to HTTP; ``None``
+            likewise.
         client_certificate: how it stands between the server and our certificate.
         acceptable_authorities: the authorities that the server named when it asked, as in
             RFC 4514; empty if it named none.
@@ -120,11 +124,12 @@ class TLSReport:
 
     @property
     def ok(self) -> bool:
-        """Whether the handshake succeeded."""
+        """Whether the handshake succeeded, and nothing speaks against the next step."""
         return self.verdict is TLSVerdict.OK
 
     def __str__(self) -> str:
-        state = "ok." if self.ok else "FAILED."
+        doubtful = self.verdict is TLSVerdict.DOUBTFUL
+        state = "ok." if self.ok else "doubtful." if doubtful else "FAILED."
         hint = self.error.hint if self.error is not None else ""
         title = f"TLS check of {self.url}"
         return render(title, self.steps, f"{state} {self.summary}", hint)

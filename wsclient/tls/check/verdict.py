@@ -21,11 +21,17 @@ _IN_HTTP = (
 )
 
 
-def verdict_of(found: Findings) -> TLSVerdict:
-    """Return what came of an attempt."""
+def verdict_of(found: Findings, client: ClientCertificateVerdict) -> TLSVerdict:
+    """Return what came of an attempt.
+
+    Args:
+        found: the attempt.
+        client: what `client_certificate_verdict` returned.
+    """
     error = found.error
     if error is None:
-        return TLSVerdict.OK
+        doubtful = found.faults and client is ClientCertificateVerdict.OPTIONAL
+        return TLSVerdict.DOUBTFUL if doubtful else TLSVerdict.OK
     for kind, verdict in (
         (ServerCertificateError, TLSVerdict.SERVER_CERTIFICATE),
         (ClientCertificateRejected, TLSVerdict.CLIENT_CERTIFICATE),

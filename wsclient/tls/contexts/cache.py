@@ -51,7 +51,7 @@ class _Outcome(NamedTuple):
 
 
 # Shared by all loops and threads of the process, hence no asyncio primitives.
-_lock: Final = threading.Lock()
+_lock: Final = threading.RLock()
 _contexts: OrderedDict[tuple[_Key, int], HandshakeContext] = OrderedDict()
 _keepers: OrderedDict[Trust, _TrustKeeper] = OrderedDict()
 _building: dict[_Key, concurrent.futures.Future[_Outcome]] = {}
@@ -93,7 +93,7 @@ class _TrustKeeper:
         """
         stamps = self._trust.stamps()
         if self.is_current(stamps):
-            self._failed, self._told = None, ""
+            self._good("can be used again")
             return None
         # Files that are known to be bad are not waited for again.
         pauses = iter(() if stamps == self._failed else _PAUSES)
@@ -115,14 +115,24 @@ class _TrustKeeper:
         contents, known = self._trust.read(), self.contents
         if known is not None and dataclasses.replace(known, settled=contents.settled) == contents:
             self.contents = contents
-            self._failed, self._told = None, ""
+            self._good("can be used again")
             return None
         context = key.settings.context(contents, key.keylog)
         # In this order: who sees the new contents must not find the context of the old ones.
         self.version = next(_versions)
         self.contents = contents
-        self._failed, self._told = None, ""
+        # A volume that is swapped as a whole brings the same roots again.
+        if known is None or (known.roots, known.crls) == (contents.roots, contents.crls):
+            self._good("can be used again")
+        else:
+            self._good("were replaced", news=True)
         return context
+
+    def _good(self, what: str, *, news: bool = False) -> None:
+        """Forget the last failure, and say so if it was told of."""
+        if news or self._told:
+            _logger.info("Trusted roots or revocation lists %s: %s.", what, self._trust.paths)
+        self._failed, self._told = None, ""
 
     def _give_up(self, exc: TrustError, stamps: Stamps) -> None:
         """Stay with the last good contents, if there are any, and say so once."""
@@ -214,11 +224,26 @@ def _begin(key: _Key) -> concurrent.futures.Future[_Outcome]:
     # From now on it cannot be cancelled by one of those who wait for it.
     future.set_running_or_notify_cancel()
     try:
-        asyncio.get_running_loop().run_in_executor(None, _finish, key, future)
+        asyncio.get_running_loop().run_in_executor(None, _Job(key, future))
     except BaseException as exc:
         # The loop's threads have been shut down.
         _settle(key, future, _Outcome(None, exc))
     return future
+
+
+class _Job:
+    """Runs `_finish`; tells all who wait also when it is thrown away without having run."""
+
+    def __init__(self, key: _Key, future: concurrent.futures.Future[_Outcome]) -> None:
+        self._work = key, future
+
+    def __call__(self) -> None:
+        _finish(*self._work)
+
+    def __del__(self) -> None:
+        if not self._work[1].done():
+            fault = RuntimeError("the event loop's threads were shut down")
+            _settle(*self._work, _Outcome(None, fault))
 
 
 def _finish(key: _Key, future: concurrent.futures.Future[_Outcome]) -> None:
@@ -232,8 +257,10 @@ def _finish(key: _Key, future: concurrent.futures.Future[_Outcome]) -> None:
 
 def _settle(key: _Key, future: concurrent.futures.Future[_Outcome], outcome: _Outcome) -> None:
     with _lock:
+        if future.done():
+            return
         _building.pop(key, None)
-    future.set_result(outcome)
+        future.set_result(outcome)
 
 
 def _build(key: _Key) -> HandshakeContext:

@@ -14,7 +14,7 @@ from ..rotation.providers import IdentityProvider
 from .cache import context_for, drop_context
 from .settings import ContextSettings
 
-__all__ = ["Prepared", "Preparer"]
+__all__ = ["Prepared", "Preparer", "warn_of_expiry"]
 
 _logger: Final = logging.getLogger("wsclient.tls")
 
@@ -22,7 +22,7 @@ _MOST_WARNED: Final = 1024
 
 # Fingerprints of identities that were warned of. One that two configurations share is warned of
 # once; so is one whose configuration is made anew for each connection.
-_warned: Final[OrderedDict[str, None]] = OrderedDict()
+_warned: Final[OrderedDict[tuple[str, bool], None]] = OrderedDict()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,26 +83,41 @@ class Preparer:
             if self._latest != identity:
                 # It was replaced meanwhile, and only now put into the cache.
                 drop_context(self.settings, identity)
-            _warn_of_expiry(identity, self._expiry_warning)
+            warn_of_expiry(identity, self._expiry_warning)
         return Prepared(context, identity)
 
 
-def _warn_of_expiry(identity: ClientIdentity, seconds: float | None) -> None:
-    """Log once that an identity is about to expire, or has expired."""
+def warn_of_expiry(identity: ClientIdentity, seconds: float | None) -> None:
+    """Log once that an identity is about to expire, and once that it has expired.
+
+    Args:
+        identity: what is or would be shown.
+        seconds: how long before its end to warn; ``None`` for a tenth of its lifetime, 0 for
+            never.
+    """
     left = _time_left(identity, seconds)
-    if left is None or identity.fingerprint_sha256 in _warned:
+    if left is None:
         return
-    _warned[identity.fingerprint_sha256] = None
+    # Once when it is about to expire, and once more when it has.
+    warning = (identity.fingerprint_sha256, left < 0)
+    if warning in _warned:
+        return
+    _warned[warning] = None
     while len(_warned) > _MOST_WARNED:
         _warned.popitem(last=False)
     if left < 0:
-        _logger.warning("The client certificate %s has expired.", identity.description)
+        _logger.warning("The client certificate %s has expired.", identity.named)
     else:
         _logger.warning(
-            "The client certificate %s expires in %d h %02d min, and has not been replaced.",
-            identity.description,
-            *divmod(int(left // 60), 60),
+            "The client certificate %s expires in %s, and has not been replaced.",
+            identity.named,
+            _duration(left),
         )
+
+
+def _duration(seconds: float) -> str:
+    hours, minutes = divmod(int(seconds // 60), 60)
+    return f"{hours // 24} days" if hours >= 48 else f"{hours} h {minutes:02d} min"
 
 
 def _time_left(identity: ClientIdentity, seconds: float | None) -> float | None:

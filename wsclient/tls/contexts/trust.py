@@ -84,6 +84,11 @@ class Trust:
     strict: bool | None = None
     verify: bool = True
 
+    @property
+    def paths(self) -> str:
+        """The files and directories, for the log."""
+        return ", ".join(each for each in (self.cafile, self.capath, self.crlfile) if each)
+
     @classmethod
     def of(
         cls,
@@ -117,6 +122,11 @@ class Trust:
             TLSConfigurationError: a `ValueError`; an empty path, or a word that is not known.
             TypeError: a value of the wrong type.
         """
+        if crlfile is crldata is None and crl_check == "chain":
+            raise TrustError(
+                'crl_check="chain" needs revocation lists: give them as crlfile= or crldata=.',
+                reason="crl_unreadable",
+            )
         return cls(
             source=None if trust is None else check_word("trust", trust, TrustSource),
             cafile=_check_path("cafile", cafile, instead="cadata="),
@@ -340,6 +350,12 @@ def _read_crls(path: str) -> bytes:
     """Return the lists in a file, as PEM and without anything else that is there."""
     content = _read("file of revoked certificates", path)
     crls = _crls(content)
+    if not crls and not unfinished(content) and b"-----BEGIN CERTIFICATE-----" in content:
+        raise TrustError(
+            f"The file of revoked certificates {path} holds a certificate and no list.",
+            reason="crl_unreadable",
+            hint="A root belongs into cafile=; crlfile= takes what openssl ca -gencrl makes.",
+        )
     if not crls or unfinished(content):
         raise TrustError(
             f"The file of revoked certificates {path} holds no whole list, neither in PEM form "

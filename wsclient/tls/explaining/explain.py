@@ -90,6 +90,8 @@ def _failed_verification(
     reason = verify_reason(code or 0)
     says = getattr(fault, "verify_message", None) or "nothing more"
     text = _REFUSED.get(reason) or f"OpenSSL says {says}."
+    if reason == "not_rfc5280":
+        text = f"{text[:-1]}: {says}."
     return _our_refusal(reason, fault, facts, text, server_hint(reason, code, facts))
 
 
@@ -483,7 +485,7 @@ def _plain_http(status: int, encrypted: bool, facts: HandshakeFacts) -> TLSProto
 
 
 def _identity(facts: HandshakeFacts) -> str | None:
-    return None if facts.identity is None else facts.identity.description
+    return None if facts.identity is None else facts.identity.named
 
 
 def _lower(text: str) -> str:

@@ -78,8 +78,9 @@ def _unknown_ca_hint(code: int | None, facts: HandshakeFacts) -> str:
     if code == _ROOT_IN_CHAIN:
         return f"If the authority is a private one, {pass_root}."
     return (
-        f"If the authority is a private one, {pass_root}; if it is a public one, the server "
-        "probably does not send its intermediate certificates."
+        f"If the authority is a private one, {pass_root}, or see that it is in the file given; if "
+        "it is there, or is a public one, the server probably does not send its intermediate "
+        "certificates, as check_tls() shows."
     )
 
 

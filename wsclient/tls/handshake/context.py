@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import ssl
 import threading
+import weakref
 from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any, Final, Self
@@ -36,11 +38,14 @@ class HandshakeTrace:
         handshakes: in the order in which they were begun; the server's comes after that of an
             https proxy in front of it.
         to_the_end: whether they are watched until the connection ends.
+        server_hostname: the name that the server's certificate must have been checked for, if
+            somebody else than us sees to it; ``None`` if that is not so.
     """
 
     def __init__(self, *, to_the_end: bool = False) -> None:
         self.handshakes: list[HandshakeObject] = []
         self.to_the_end = to_the_end
+        self.server_hostname: str | None = None
 
     @property
     def last(self) -> HandshakeObject | None:
@@ -48,7 +53,10 @@ class HandshakeTrace:
         return self.handshakes[-1] if self.handshakes else None
 
 
-_trace: ContextVar[HandshakeTrace | None] = ContextVar("wsclient_handshake_trace", default=None)
+# Weak: timers of the loop keep their context for a minute after they have been cancelled.
+_trace: ContextVar[weakref.ref[HandshakeTrace] | None] = ContextVar(
+    "wsclient_handshake_trace", default=None
+)
 
 
 @contextlib.contextmanager
@@ -63,7 +71,7 @@ def trace_handshakes(*, to_the_end: bool = False) -> Iterator[HandshakeTrace]:
             microseconds.
     """
     trace = HandshakeTrace(to_the_end=to_the_end)
-    token = _trace.set(trace)
+    token = _trace.set(weakref.ref(trace))
     try:
         yield trace
     finally:
@@ -75,9 +83,11 @@ class HandshakeObject(ssl.SSLObject):
 
     Attributes:
         established: whether the handshake has succeeded, our own checks included.
+        fault: what it failed with; ``None`` if it did not, or was broken off.
     """
 
     established = False
+    fault: ssl.SSLError | None = None
     # What wrap_bio sets, as the class cannot be given more arguments.
     _log: HandshakeLog | None = None
     _outgoing: ssl.MemoryBIO | None = None
@@ -86,6 +96,7 @@ class HandshakeObject(ssl.SSLObject):
     _kept_as: str | None = None
     _token: object | None = None
     _to_the_end = False
+    _wanted: str | None = None
     _chain: tuple[bytes, ...] | None = None
 
     @property
@@ -161,8 +172,8 @@ class HandshakeObject(ssl.SSLObject):
             super().do_handshake()
         except _GOES_ON:
             raise
-        except BaseException:
-            self._fail()
+        except BaseException as exc:
+            self._fail(exc)
             raise
         if not self.established:
             self._check()
@@ -170,12 +181,18 @@ class HandshakeObject(ssl.SSLObject):
 
     def _check(self) -> None:
         checks = _context_of(self).checks
-        if not checks:
-            return
         try:
-            checks.check(PeerCertificate.of(self, self.peer_chain))
+            if self._wanted is not None and not _is_same_name(self._wanted, self.server_hostname):
+                raise PeerRefusedError(
+                    "not_authorized",
+                    f"The session's connector has checked it for {self.server_hostname}, and not "
+                    f"for {self._wanted}.",
+                    "Leave session= out, or server_hostname=.",
+                )
+            if checks:
+                checks.check(PeerCertificate.of(self, self.peer_chain))
         except BaseException as exc:
-            self._fail()
+            self._fail(exc)
             # Under TLS 1.3 our certificate still lies there. A loop that sends what is left, for
             # the sake of an alert, would send it as well.
             if self._outgoing is not None and self._log is not None:
@@ -194,7 +211,11 @@ class HandshakeObject(ssl.SSLObject):
         if self._kept_as is not None:
             context._sessions.enter(self._kept_as, self, self.peer_chain)
 
-    def _fail(self) -> None:
+    def _fail(self, exc: BaseException) -> None:
+        if isinstance(exc, ssl.SSLError):
+            # A copy: the frames of the original would hold this object.
+            self.fault = copy.copy(exc)
+            self.fault.__cause__ = exc.__cause__
         context = _context_of(self)
         context._unwatch(self)
         if self._resumed is not None and self._kept_as is not None:
@@ -282,9 +303,11 @@ class HandshakeContext(ssl.SSLContext):
             raise
         tls._token, tls._log, tls._outgoing = token, HandshakeLog(), outgoing
         tls._kept_as, tls._resumed = host, kept
-        trace = _trace.get()
+        current = _trace.get()
+        trace = None if current is None else current()
         if trace is not None:
             tls._to_the_end = trace.to_the_end
+            tls._wanted = trace.server_hostname
             trace.handshakes.append(tls)
         return tls
 
@@ -359,6 +382,12 @@ def _show(
         if not isinstance(tls, HandshakeObject) or tls._token is None or tls._log is None:
             return
         tls._log.note("sent" if direction == "write" else "received", version, content_type, data)
+
+
+def _is_same_name(wanted: str, name: str | None) -> bool:
+    """Tell whether a name is the one that was asked for; `ssl` has it in ASCII."""
+    encoded = wanted.encode("idna").decode("ascii")
+    return name is not None and encoded.rstrip(".").lower() == name.rstrip(".").lower()
 
 
 def _context_of(tls: HandshakeObject) -> HandshakeContext:

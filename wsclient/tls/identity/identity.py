@@ -405,6 +405,12 @@ class ClientIdentity:
             until = f", valid until {facts.not_after:%Y-%m-%d %H:%M} UTC"
         return f"{name} (sha256 {facts.fingerprint_sha256[:8]}…{until})"
 
+    @property
+    def named(self) -> str:
+        """The same, and for an identity that was read from files where it comes from."""
+        place = self._pair.places.certificate
+        return self.description if self.source is None else f"{self.description} from {place}"
+
     def __repr__(self) -> str:
         return f"<ClientIdentity {self.description} generation={self.generation}>"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from cryptography.hazmat.primitives import serialization
 
@@ -52,6 +52,9 @@ class PrivateKey:
     kind: str
     opaque: bool = False
     fault: IdentityError | None = None
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("A private key cannot be pickled.")
 
     def __repr__(self) -> str:
         return f"<PrivateKey {self.kind or 'unread'}>"

@@ -63,7 +63,8 @@ def load(
             hint="Give it as password=, or as pin-value or pin-source in a pkcs11: URI.",
         ) from exc
     except ssl.SSLError as exc:
-        raise _fault(exc, chain, key, places) from exc
+        # Its frames hold the key and its password.
+        raise _fault(exc, chain, key, places) from exc.with_traceback(None)
 
 
 def mismatch(places: Places, hint: str, openssl_reason: str = "") -> IdentityError:

@@ -92,7 +92,7 @@ def _no_file(path: str, exc: OSError, otherwise: str) -> IdentityError:
     if isinstance(exc, (FileNotFoundError, NotADirectoryError)):
         link = " (it is a link to something that is not there)" if os.path.islink(path) else ""
         return IdentityError(
-            f"The file {path} does not exist{link}.",
+            f"The file {os.path.abspath(path)} does not exist{link}.",
             reason="file_not_found",
             hint="Check the path.",
         )

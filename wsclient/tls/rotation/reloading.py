@@ -55,13 +55,30 @@ class _Reading(NamedTuple):
     failure: IdentityError | None
 
 
+class _Job:
+    """Runs a reading; calls it off when it is thrown away without having run."""
+
+    def __init__(
+        self, provider: ReloadingProvider, number: int, flight: concurrent.futures.Future[_Reading]
+    ) -> None:
+        self._provider, self._number, self._flight = provider, number, flight
+
+    def __call__(self) -> None:
+        self._provider._read(self._number, self._flight)
+
+    def __del__(self) -> None:
+        fault = RuntimeError("the event loop's threads were shut down")
+        self._provider._call_off(self._number, self._flight, fault)
+
+
 class ReloadingProvider:
     """What the providers that read files have in common."""
 
     def __init__(self, paths: tuple[str, ...]) -> None:
         self._paths = paths
         self._last = LastGood(self, " and ".join(paths))
-        self._lock = threading.Lock()
+        # Reentrant, because a job may be thrown away at any point.
+        self._lock = threading.RLock()
         self._flight: concurrent.futures.Future[_Reading] | None = None
         self._final: Stamps | None = None
         self._given_up: tuple[Stamps | None, float] | None = None
@@ -134,11 +151,18 @@ class ReloadingProvider:
         flight.set_running_or_notify_cancel()
         number = self._last.ask()
         try:
-            asyncio.get_running_loop().run_in_executor(None, self._read, number, flight)
+            asyncio.get_running_loop().run_in_executor(None, _Job(self, number, flight))
         except RuntimeError as exc:
+            self._call_off(number, flight, exc)
+        return flight, True
+
+    def _call_off(
+        self, number: int, flight: concurrent.futures.Future[_Reading], exc: RuntimeError
+    ) -> None:
+        """Tell all who wait that there are no threads to read in."""
+        if not flight.done():
             failure = no_threads(self._last, exc)
             self._land(flight, _Reading(number, stamps_of(self._paths), None, failure))
-        return flight, True
 
     def _read(self, number: int, flight: concurrent.futures.Future[_Reading]) -> None:
         """Read the files once, and tell all who wait. Runs in a thread."""

@@ -1,0 +1,45 @@
+"""Connections through SOCKS proxies, which are made by aiohttp_socks.
+
+`SocksConnector` overrides one private method of it, and calls another of `aiohttp.TCPConnector`. A
+test of its own fails when they change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+from aiohttp import ClientRequest, ClientTimeout
+from aiohttp.client_proto import ResponseHandler
+from aiohttp_socks import ProxyConnector
+
+from ..tls.handshake.context import ensure_checked
+
+__all__ = ["SocksConnector"]
+
+
+class SocksConnector(ProxyConnector):
+    """A connector whose TLS is for the name that was asked for.
+
+    aiohttp_socks does TLS itself and asks for the URL's host, whatever `server_hostname` says.
+    """
+
+    async def _wrap_create_connection(
+        self, *args: Any, req: ClientRequest, timeout: ClientTimeout, **kwargs: Any
+    ) -> tuple[asyncio.Transport, ResponseHandler]:
+        plain: dict[str, Any] = {**kwargs, "ssl": None}
+        transport, handler = await super()._wrap_create_connection(
+            *args, req=req, timeout=timeout, **plain
+        )
+        if not req.is_ssl():
+            return transport, handler
+        try:
+            started = await self._start_tls_connection(transport, req=req, timeout=timeout)
+            secured, outer = cast(tuple[asyncio.Transport, ResponseHandler], started)
+            ensure_checked(req.ssl, secured)
+        except BaseException:
+            transport.close()
+            raise
+        # The handler before holds the stream, which would close the transport when it goes.
+        setattr(outer, "wsclient_inner", handler)  # noqa: B010 - no attribute of its class
+        return secured, outer
