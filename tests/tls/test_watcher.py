@@ -355,6 +355,26 @@ def test_keeping_connections_only_looks(identities: list[ClientIdentity]) -> Non
     virtually(main())
 
 
+def test_an_identity_that_is_about_to_expire_is_warned_of_once(
+    identities: list[ClientIdentity], caplog: pytest.LogCaptureFixture
+) -> None:
+    month = 31 * 24 * 3600.0
+
+    async def main() -> None:
+        config = TLSConfig(
+            identity=Source(identities[2]), refresh_interval=10, expiry_warning=month
+        )
+        connection = await Connection.open(config)
+        await asyncio.sleep(5)
+        assert caplog.text == ""
+        await asyncio.sleep(50)
+        connection.stop()
+
+    virtually(main())
+    (record,) = caplog.records
+    assert "expires in 29 days" in record.getMessage()
+
+
 def test_nothing_to_look_for(identities: list[ClientIdentity]) -> None:
     async def main() -> None:
         source = Source(identities[0])

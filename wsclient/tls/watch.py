@@ -18,6 +18,7 @@ from typing import Final
 
 from ..errors import TLSError
 from .config import TLSConfig
+from .contexts.preparing import warn_of_expiry
 from .identity.identity import ClientIdentity
 from .rotation.last_good import IdentityProvider
 from .rotation.providers import StaticIdentityProvider
@@ -69,7 +70,9 @@ def watch_rotation(
         return None
     interval = _INTERVAL if config.refresh_interval is None else config.refresh_interval
     watcher = _watcher_of(asyncio.get_running_loop(), provider)
-    watch = RotationWatch(watcher, identity, interval, close if closing else None)
+    watch = RotationWatch(
+        watcher, identity, interval, config.expiry_warning, close if closing else None
+    )
     watcher.add(watch)
     return watch
 
@@ -80,20 +83,31 @@ class RotationWatch:
     Attributes:
         identity: what the connection shows.
         interval: seconds between two looks.
+        expiry_warning: seconds before the end of an identity from which it is warned of.
         closing: whether the connection is to be closed when there is a newer identity.
     """
 
-    __slots__ = ("_close", "_timer", "_watcher", "closing", "identity", "interval")
+    __slots__ = (
+        "_close",
+        "_timer",
+        "_watcher",
+        "closing",
+        "expiry_warning",
+        "identity",
+        "interval",
+    )
 
     def __init__(
         self,
         watcher: _Watcher,
         identity: ClientIdentity,
         interval: float,
+        expiry_warning: float | None,
         close: Callable[[], object] | None,
     ) -> None:
         self.identity = identity
         self.interval = interval
+        self.expiry_warning = expiry_warning
         self.closing = close is not None
         self._watcher: _Watcher | None = watcher
         self._close = close
@@ -230,6 +244,8 @@ class _Watcher:
             self._tell(exc)
         else:
             self._told = None
+            for watch in asked:
+                warn_of_expiry(identity, watch.expiry_warning)
             self._compare(asked, identity)
         if self._task is not asyncio.current_task():
             return  # The last connection has gone meanwhile.
