@@ -20,7 +20,6 @@ from aiohttp.abc import ResolveResult
 from behaviour.servers import Resolver
 from behaviour.test_secrets import related
 from support.proxies import connect_proxy, socks5_proxy
-from support.tls_in_tls import overlook_fault_of_python
 from wsclient import (
     ClientCertificateRejected,
     ClientIdentity,
@@ -213,7 +212,6 @@ async def test_a_session_shows_no_https_proxy_the_identity(
 
 
 async def test_equal_configurations_of_proxy_and_server_are_told_apart() -> None:
-    overlook_fault_of_python()
     stranger = CertificateAuthority("Other").server_certificate("localhost", "127.0.0.1")
     tls = config(None)
     async with connect_proxy(ssl=SERVER.server_context()) as proxy:
@@ -292,6 +290,28 @@ async def test_nothing_is_left_of_handshakes_that_were_given_up() -> None:
     await asyncio.sleep(0)
     gc.collect()
     assert [each for each in gc.get_objects() if isinstance(each, HandshakeObject)] == []
+
+
+async def test_cancelling_behind_an_https_proxy_cancels() -> None:
+    hello = asyncio.Event()
+
+    async def wait(wire: RawConnection) -> None:
+        await wire.reader.readexactly(1)  # of the client's hello, through the tunnel
+        hello.set()
+        await wire.read_to_end()
+
+    async with connect_proxy(ssl=SERVER.server_context()) as proxy, RawServer(wait) as server:
+        url = f"wss://localhost:{server.port}/"
+        for _ in range(5):
+            hello.clear()
+            connecting = websocket_connect(
+                url, proxy=proxy.url, tls=config(), proxy_tls=config(None)
+            )
+            task = asyncio.create_task(connecting)
+            await hello.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
 
 
 # Rotation

@@ -12,7 +12,6 @@ from mtls.expected import DEVIATIONS, ROWS, expected
 from mtls.report import Results
 from mtls.scenarios import SCENARIOS
 from mtls.servers import SERVERS, RealServer
-from support.tls_in_tls import overlook_fault_of_python
 from wsclient import ConnectError, ProxyError, TLSConfig, TLSError, websocket_connect
 
 
@@ -35,7 +34,6 @@ def cells(scenario: str, server: RealServer) -> Iterator[Cell]:
 
 @pytest.mark.parametrize(("server", "scenario"), list(rows()), indirect=["server"])
 async def test_matrix(server: RealServer, scenario: str, bench: Bench, results: Results) -> None:
-    overlook_fault_of_python()
     wrong = []
     for cell in cells(scenario, server):
         wanted = expected(server.name, scenario, cell.version)

@@ -22,7 +22,7 @@ from wsclient.testing.certificates import IssuedCertificate
 from wsclient.tls.files import stamps
 from wsclient.tls.files.stamps import Stamp, stamp_of, stamps_of
 from wsclient.tls.identity.identity import ClientIdentity
-from wsclient.tls.rotation import reloading
+from wsclient.tls.rotation import providers, reloading
 from wsclient.tls.rotation.providers import (
     CallableIdentityProvider,
     FileIdentityProvider,
@@ -1120,3 +1120,24 @@ async def test_a_reading_that_is_thrown_away_keeps_nobody_waiting(tmp_path: Path
         await asyncio.wait_for(waiting, 5)
     assert caught.value.reason == "provider_failed"
     executor.shutdown(wait=True)
+
+
+async def test_pkcs12_that_is_still_new_is_opened_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+
+    def count(path: str, password: Any) -> ClientIdentity:
+        opened.append(path)
+        return original(path, password)
+
+    original = providers.read_pkcs12
+    monkeypatch.setattr(providers, "read_pkcs12", count)
+    ca = CertificateAuthority()
+    path = ca.client_certificate("first").write_pkcs12(tmp_path / "client.p12", "secret")
+    provider = PKCS12IdentityProvider(path, "secret")
+    identities = [await provider.get() for _ in range(5)]
+    assert len(set(identities)) == len(opened) == 1
+    ca.client_certificate("second").write_pkcs12(path, "secret")
+    assert await provider.get() != identities[0]
+    assert len(opened) == 2

@@ -15,8 +15,11 @@ fails when they change.
 from __future__ import annotations
 
 import asyncio
+import asyncio.sslproto
+import inspect
 import ssl
-from typing import Any
+import sys
+from typing import Any, Final
 
 from aiohttp import ClientRequest, ClientTimeout, TCPConnector
 from aiohttp.client_proto import ResponseHandler
@@ -24,6 +27,30 @@ from aiohttp.client_proto import ResponseHandler
 from ..tls.handshake.context import ensure_checked
 
 __all__ = ["TunnelConnector", "TunnelRequest"]
+
+
+# Before Python 3.12.2 TLS in TLS cannot be given up: instead, closing raises a `TypeError`, which
+# takes the place of a cancellation, and goes to the loop's handler besides (cpython #113214).
+_sslproto: Any = asyncio.sslproto
+_ABORT_FAILS: Final = (
+    sys.version_info < (3, 12, 2)
+    and len(inspect.signature(_sslproto.SSLProtocol._abort).parameters) < 2
+)
+
+
+def _mend_abort(transport: Any) -> None:
+    """Have the transport within which TLS begins end as that of later Pythons does."""
+    if not _ABORT_FAILS or type(transport) is not _sslproto._SSLProtocolTransport:
+        return
+
+    def force_close(exc: BaseException | None) -> None:
+        transport._closed = True
+        protocol = transport._ssl_protocol
+        if protocol is not None and protocol._transport is not None:
+            protocol._set_state(_sslproto.SSLProtocolState.UNWRAPPED)
+            protocol._transport._force_close(exc)
+
+    transport._force_close = force_close
 
 
 class TunnelRequest(ClientRequest):
@@ -76,6 +103,7 @@ class TunnelConnector(TCPConnector):
         client_error: Any = None,
     ) -> tuple[asyncio.BaseTransport, ResponseHandler]:
         if req.url.scheme in ("wss", "https"):
+            _mend_abort(underlying_transport)
             kwargs = {} if client_error is None else {"client_error": client_error}
             return await super()._start_tls_connection(
                 underlying_transport, req=req, timeout=timeout, **kwargs
