@@ -81,11 +81,13 @@ def secrets_of(certificate: IssuedCertificate) -> set[str]:
     der = certificate.private_key_der()
     secret = certificate.private_key.private_numbers()  # type: ignore[union-attr] # RSA or EC
     number = getattr(secret, "private_value", None) or secret.d  # type: ignore[union-attr] # as above
+    private = number.to_bytes((number.bit_length() + 7) // 8, "big")
+    assert private in der
     return {
         *(line for line in lines if len(line) > 20),
         # Without quotation marks, which are not written alike in every text.
-        repr(max(re.split(rb"['\"]", der[36:]), key=len))[2:-1],
-        der[40:60].hex(),
+        repr(max(re.split(rb"['\"]", private), key=len))[2:-1],
+        private[4:24].hex(),
         str(number),
         base64.b64encode(der).decode()[60:90],
     }
