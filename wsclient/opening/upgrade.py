@@ -178,14 +178,12 @@ class _Attempt:
         proxy = self._connect.proxy
         if proxy is True:
             proxy = environment_proxy(self.url)
+            if proxy is not None and proxy.scheme in SOCKS_SCHEMES and self._connect.session:
+                raise ProxyError(
+                    f"the environment asks for the SOCKS proxy {shown_url(proxy)}, which session= "
+                    "cannot use: give the session a connector for it and pass proxy=None."
+                )
         self._check_session_proxy(proxy)
-        if self._connect.proxy is not True:
-            return proxy
-        if proxy is not None and proxy.scheme in SOCKS_SCHEMES and self._connect.session:
-            raise ProxyError(
-                f"the environment asks for the SOCKS proxy {shown_url(proxy)}, which session= "
-                "cannot use: give the session a connector for it and pass proxy=None."
-            )
         return proxy
 
     def _check_session_proxy(self, proxy: URL | None) -> None:

@@ -66,17 +66,11 @@ def _usage_fault(identity: ClientIdentity) -> Iterator[str]:
 
 def _issuer_fault(facts: list[CertificateFacts], request: CertificateRequest) -> Iterator[str]:
     """Yield a fault if the server has named authorities, and nobody of our chain is among them."""
-    wanted = {_folded(name) for name in request.authorities}
     issuers = [each.issuer for each in facts if each.issuer]
-    if not wanted or not issuers or wanted & {_folded(name) for name in issuers}:
+    if request.accepts_issuers(issuers) is not False:
         return
     last = issuers[-1]
     text = f"Its issuer {issuers[0]} is not among the authorities that the server named."
     if len(issuers) > 1:
         text = f"None of its chain, up to {last}, is from an authority that the server named."
     yield text + " If there is one in between, its certificate is missing from the chain."
-
-
-def _folded(name: str) -> str:
-    # Names are compared without regard to case and spaces (RFC 5280, section 7.1).
-    return " ".join(name.casefold().split())

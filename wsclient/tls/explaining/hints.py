@@ -235,10 +235,8 @@ def _authority_hint(identity: ClientIdentity, request: CertificateRequest | None
 
 def _is_stranger(identity: ClientIdentity, request: CertificateRequest | None) -> bool:
     """Tell whether the server has named authorities, and none of them is in our chain."""
-    wanted = set() if request is None else {_folded(name) for name in request.authorities if name}
-    chain = [CertificateFacts.of(der) for der in identity.chain_der]
-    ours = {_folded(each.issuer) for each in chain} - {""}
-    return bool(wanted and ours) and not wanted & ours
+    issuers = [CertificateFacts.of(der).issuer for der in identity.chain_der]
+    return request is not None and request.accepts_issuers(issuers) is False
 
 
 def _break(identity: ClientIdentity) -> str:
@@ -290,11 +288,6 @@ def _issuer(identity: ClientIdentity) -> str:
 
 def _moment(when: datetime | None) -> str:
     return "an unknown date" if when is None else f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-
-
-def _folded(name: str) -> str:
-    # Names are compared without regard to case and spaces (RFC 5280, section 7.1).
-    return " ".join(name.casefold().split())
 
 
 def _listed(names: Iterable[str]) -> str:

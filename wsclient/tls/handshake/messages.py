@@ -6,7 +6,7 @@ nothing raises. What cannot be read is left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
@@ -154,6 +154,18 @@ class CertificateRequest:
         if wanted is None or not self.signature_algorithms:
             return True
         return any(each.startswith(wanted) for each in self.signature_algorithms)
+
+    def accepts_issuers(self, issuers: Iterable[str]) -> bool | None:
+        """Return whether the server has named one of these as an authority that it takes.
+
+        ``None`` if that cannot be told: it has named none that can be read, or none is given.
+
+        Args:
+            issuers: of the certificates of a chain, as in RFC 4514; empty ones do not count.
+        """
+        wanted = {_folded(name) for name in self.authorities if name}
+        given = {_folded(name) for name in issuers if name}
+        return bool(wanted & given) if wanted and given else None
 
     def _wanted(self, key_type: str) -> tuple[str, ...] | None:
         """Return how a usable signature's name begins; ``None`` if that is not known."""
@@ -357,3 +369,8 @@ def has_certificate(body: bytes, version: int) -> bool:
         return reader.number(3) > 0
     except _TruncatedError:
         return False
+
+
+def _folded(name: str) -> str:
+    # Names are compared without regard to case and spaces (RFC 5280, section 7.1).
+    return " ".join(name.casefold().split())
