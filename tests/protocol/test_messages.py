@@ -541,6 +541,19 @@ def test_a_bomb_is_not_inflated(opcode: int, size: int) -> None:
     assert peak < 8 * limit
 
 
+@pytest.mark.parametrize("size", [1, 1000], ids=["singly", "whole"])
+@pytest.mark.parametrize("final", [False, True], ids=["one-stream", "final-blocks"])
+def test_of_two_faults_the_first_one_counts(size: int, final: bool) -> None:
+    """Bad UTF-8 before the limit is told as such, however the bytes are cut."""
+    first = zlib.compressobj(wbits=-15)
+    wire = first.compress(b"\xffabc") + first.flush(zlib.Z_FINISH if final else zlib.Z_SYNC_FLUSH)
+    wire += deflate(b"y" * 50)
+    receiver = Receiver(20)
+    with pytest.raises(ProtocolError) as caught:
+        receiver.feed(*split(frame(TEXT, wire, rsv=RSV1), size))
+    assert caught.value.close_code == 1007
+
+
 def test_a_long_message_needs_little_more_than_itself() -> None:
     size = 1 << 20
     wire = frame(BINARY, bytes(size))

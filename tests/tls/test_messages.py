@@ -186,6 +186,15 @@ def test_what_was_not_sent_after_all_is_taken_back() -> None:
     assert len(log.messages) == 1
 
 
+def test_alerts_of_ours_are_taken_back_too() -> None:
+    log = HandshakeLog()
+    log.note("received", TLS13, ALERT, b"\x01\x00")
+    log.note("sent", TLS13, ALERT, b"\x02\x2a")
+    log.withdraw()
+    assert log.alerts == [("received", 0)]
+    assert len(log.messages) == 1
+
+
 def test_the_log_has_an_end() -> None:
     log = HandshakeLog()
     for _ in range(100):

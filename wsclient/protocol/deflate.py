@@ -275,8 +275,13 @@ class Inflater:
 
     After an error it is of no further use; the connection has to be failed.
 
+    Attributes:
+        before_error: what the call that raised had decompressed before the fault, as far as zlib
+            tells; the content of a message may be wrong earlier than its compression.
+
     Args:
-        window_bits: 8..15, from the agreed parameters.
+        window_bits: 8..15, from the agreed parameters; how much is kept of what has come out. A
+            peer that refers further back is not always found out.
         no_context_takeover: each message was compressed on its own.
         role: which end we are; it only names the other one in errors.
 
@@ -292,6 +297,7 @@ class Inflater:
         "_stream",
         "_streams",
         "_window_bits",
+        "before_error",
     )
 
     def __init__(
@@ -302,6 +308,7 @@ class Inflater:
         self._no_context_takeover = no_context_takeover
         self._peer = role.peer
         self._stream: zlib._Decompress | None = None
+        self.before_error = b""
         self._begin_message()
 
     def _begin_message(self) -> None:
@@ -318,7 +325,8 @@ class Inflater:
                 no limit. No more than one byte beyond it is ever decompressed.
 
         Raises:
-            ProtocolError: `piece` is not DEFLATE data, or refers back beyond the window.
+            ProtocolError: `piece` is not DEFLATE data, or was found to refer back beyond the
+                window.
             MessageTooBigError: more than `limit` bytes would come out; its `limit` is that of
                 the whole message. Also for more than 1024 final blocks in one message.
         """
@@ -334,7 +342,11 @@ class Inflater:
         while rest:
             # zlib copies what it leaves behind a final block. Small chunks keep a message of
             # many final blocks from costing the square of its length.
-            out, consumed = self._run(rest[:_STREAM_CHUNK], room)
+            try:
+                out, consumed = self._run(rest[:_STREAM_CHUNK], room)
+            except (ProtocolError, MessageTooBigError):
+                self.before_error = b"".join(parts) + self.before_error
+                raise
             parts.append(out)
             rest = rest[consumed:]
             if room is not None:
@@ -386,6 +398,7 @@ class Inflater:
             raise self._not_deflate(exc) from exc
         if room is not None and len(out) > room:
             total = self._size + room
+            self.before_error = out[:room]
             raise MessageTooBigError(
                 f"The {self._peer} sent a compressed message of more than {total} bytes; "
                 f"max_message_size is {total}",

@@ -124,8 +124,7 @@ class MessageAssembler:
             MessageTooBigError: it inflates to more than the limit.
         """
         if self._compressed:
-            assert self._inflater is not None
-            data = self._inflater.feed(data, self._room())
+            data = self._inflate(data)
         self._write(data)
 
     def end(self) -> None:
@@ -138,8 +137,7 @@ class MessageAssembler:
         if not self._fin:
             return
         if self._compressed:
-            assert self._inflater is not None
-            self._write(self._inflater.finish(self._room()))
+            self._write(self._inflate(None))
         if self._text is None:
             message: str | bytes = self._buffer.getvalue()
         else:
@@ -152,9 +150,18 @@ class MessageAssembler:
         """Pass a control frame on; it may stand between the fragments of a message."""
         self._on_control(opcode, payload)
 
-    def _room(self) -> int | None:
+    def _inflate(self, data: bytes | None) -> bytes:
+        """Decompress a piece, or with ``None`` the end of the message."""
+        inflater = self._inflater
+        assert inflater is not None
         limit = self._max_message_size
-        return limit - self._size if limit else None
+        room = limit - self._size if limit else None
+        try:
+            return inflater.finish(room) if data is None else inflater.feed(data, room)
+        except (ProtocolError, MessageTooBigError):
+            # The first fault counts, however the bytes were cut.
+            self._write(inflater.before_error)
+            raise
 
     def _write(self, data: bytes) -> None:
         self._size += len(data)

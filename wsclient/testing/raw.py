@@ -415,6 +415,10 @@ class RawServer:
         accepted.setblocking(False)
         reader = asyncio.StreamReader()
         protocol = asyncio.StreamReaderProtocol(reader)
+        # asyncio does it by itself only where a socket knows its protocol number. Without it what
+        # follows a TLS handshake waits for delayed acknowledgements.
+        with contextlib.suppress(OSError):  # The client has gone already.
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             transport, _ = await loop.connect_accepted_socket(
                 lambda: protocol, accepted, ssl=self._tls

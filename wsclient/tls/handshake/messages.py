@@ -26,6 +26,7 @@ Direction = Literal["sent", "received"]
 
 _TLS_1_3: Final = 0x0304
 _LONGEST_LOG: Final = 64
+_ALERT: Final = "alert "  # begins the names of alerts
 
 _ALERT_CONTENT: Final = 21
 _HANDSHAKE_CONTENT: Final = 22
@@ -240,13 +241,16 @@ class HandshakeLog:
     def withdraw(self) -> None:
         """Take back what we wrote last, because it was not sent after all."""
         while self.messages and self.messages[-1].direction == "sent":
-            if self.messages.pop().name == _MESSAGES[_CERTIFICATE]:
+            name = self.messages.pop().name
+            if name == _MESSAGES[_CERTIFICATE]:
                 self.certificate_sent = False
+            elif name.startswith(_ALERT):
+                self.alerts.pop()
 
     def _note_alert(self, direction: Direction, number: int) -> None:
         if len(self.messages) < _LONGEST_LOG:
             self.alerts.append((direction, number))
-            self.messages.append(HandshakeMessage(direction, f"alert {alert_name(number)}", 2))
+            self.messages.append(HandshakeMessage(direction, _ALERT + alert_name(number), 2))
 
     def _note_message(self, direction: Direction, version: int, data: bytes) -> None:
         kind, body = data[0], data[4:]
