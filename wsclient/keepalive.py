@@ -88,7 +88,7 @@ class Keepalive:
         timeout: float,
     ) -> None:
         self._loop = loop
-        self._peer = peer
+        self._peer: PeerWatch | None = peer
         self._interval = interval
         self._timeout = timeout
         self._ticker: asyncio.TimerHandle | None = None
@@ -107,11 +107,13 @@ class Keepalive:
         self._schedule_tick()
 
     def stop(self) -> None:
-        """End; no timer is left."""
+        """End; no timer is left, and the peer is let go."""
         if self._ticker is not None:
             self._ticker.cancel()
             self._ticker = None
         self._cancel_deadline()
+        # It refers to us: a cycle would keep both in memory.
+        self._peer = None
 
     def reading_paused(self) -> None:
         """Note that we have stopped reading: no deadline runs until we read again."""
@@ -141,17 +143,19 @@ class Keepalive:
         return late
 
     def _tick(self) -> None:
+        peer = self._peer
+        assert peer is not None
         self._lateness(self._tick_due)
         self._schedule_tick()
         # Also while we do not read: the peer may judge us by our pings.
-        self._peer.send_keepalive_ping()
+        peer.send_keepalive_ping()
         if self._ticker is None or self._paused:
             return  # the ping found the connection dead and stopped us, or no deadline may run
-        if self._unanswered_since is None or self._peer.alive_since(self._mark):
+        if self._unanswered_since is None or peer.alive_since(self._mark):
             # This ping is the first that waits for a sign of life. The mark is taken behind
             # it, so that sending it is none.
             self._unanswered_since = self._loop.time()
-            self._mark = self._peer.life_mark()
+            self._mark = peer.life_mark()
             self._extensions = 0
         if self._timeout and self._deadline is None:
             self._arm(self._unanswered_since + self._timeout)
@@ -164,8 +168,10 @@ class Keepalive:
         late = self._lateness(self._deadline_due)
         self._deadline = None
         confirming, self._confirming = self._confirming, False
+        peer = self._peer
         assert self._unanswered_since is not None
-        if self._peer.alive_since(self._mark):
+        assert peer is not None
+        if peer.alive_since(self._mark):
             self._unanswered_since = None
             return
         now = self._loop.time()
@@ -182,7 +188,7 @@ class Keepalive:
             self._arm(now + _CONFIRMATION)
         else:
             self._unanswered_since = None
-            self._peer.peer_silent(stalled=self._extensions == _MAX_EXTENSIONS)
+            peer.peer_silent(stalled=self._extensions == _MAX_EXTENSIONS)
 
 
 class Ping:

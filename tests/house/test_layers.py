@@ -94,6 +94,7 @@ FLOORS: dict[str, float] = {
     "options": 1.9,
     # Floor 2: one open connection.
     "keepalive": 2.0,
+    "wire.released": 1.99,
     "wire.awaitables": 2.0,
     "wire.deferred": 2.0,
     "wire.explain": 2.0,
@@ -105,6 +106,7 @@ FLOORS: dict[str, float] = {
     "wire.ending": 2.1,
     "wire.receiver": 2.1,
     "wire.control": 2.2,
+    "wire.intake": 2.2,
     "wire.wire": 2.3,
     "wire.drain": 2.4,
     "wire": 2.4,

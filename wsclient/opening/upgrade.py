@@ -90,6 +90,15 @@ async def open_connection(
         ) from exc
 
 
+class _Step:
+    """The step of an attempt that is underway."""
+
+    __slots__ = ("doing",)
+
+    def __init__(self) -> None:
+        self.doing = "preparing"
+
+
 class _Attempt:
     """One attempt to connect, over all its redirects."""
 
@@ -97,13 +106,22 @@ class _Attempt:
         self._connect = connect
         self._options = options
         self.url = connect.url
-        self.doing = "preparing"
+        self._step = _Step()
         self.deadline = math.inf
         self._history = [connect.url]
         self._secrets = True
         self._security = Security(connect)
         self._offer = None if options.compression is None else options.compression.offer
         self._cookies: dict[str, str] = dict(connect.cookies)
+
+    @property
+    def doing(self) -> str:
+        """What it is doing."""
+        return self._step.doing
+
+    @doing.setter
+    def doing(self, doing: str) -> None:
+        self._step.doing = doing
 
     @property
     def present(self) -> str:
@@ -226,8 +244,12 @@ class _Attempt:
         return Way(self.url, proxy, facts, tunnelled=tunnelled, from_environment=chosen)
 
     def _note(self, doing: str) -> Any:
+        # Objects of aiohttp's trace refer to each other, and live on until a collection: the
+        # attempt, and the secrets in it, should not be kept by them.
+        step = self._step
+
         async def note(*_: object) -> None:
-            self.doing = doing
+            step.doing = doing
 
         return note
 

@@ -269,6 +269,10 @@ class Deflater:
             self._stream = stream
         return data[: -len(_TRAILER)]
 
+    def forget(self) -> None:
+        """Refer to no earlier message in the next one: the last one did not leave."""
+        self._stream = None
+
 
 class Inflater:
     """Decompress the messages of one direction of one connection (RFC 7692, section 7.2.2).

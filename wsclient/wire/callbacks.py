@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from .inbox import Inbox
+from .released import released
 
 __all__ = ["CallbackRunner", "own_cancellation"]
 
@@ -189,6 +190,7 @@ class CallbackRunner:
     def _finish_if_done(self) -> None:
         if self._last_call and not self.finished:
             self.finished = True
+            self._callback = self._on_error = released
             self._on_finished()
 
 

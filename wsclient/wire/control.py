@@ -10,6 +10,7 @@ from ..options.connection import ControlCallback
 from ..protocol.opcodes import Opcode
 from .callbacks import own_cancellation
 from .inbox import Inbox, PingPayload, PongPayload
+from .released import released
 
 __all__ = ["ControlEvents"]
 
@@ -47,6 +48,12 @@ class ControlEvents:
         if self._inbox is not None:
             kind = PingPayload if opcode is Opcode.PING else PongPayload
             self._inbox.put_control(kind(payload))
+
+    def stop(self) -> None:
+        """Let go of the connection and the callbacks: nothing more will come."""
+        self._callbacks = {}
+        self._inbox = None
+        self._on_error = released
 
     def run(self) -> None:
         """Call back, in order."""

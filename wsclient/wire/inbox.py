@@ -12,6 +12,8 @@ import contextlib
 from collections import deque
 from collections.abc import Callable
 
+from .released import released
+
 __all__ = ["Inbox", "PingPayload", "PongPayload"]
 
 
@@ -62,7 +64,7 @@ class Inbox:
         *,
         max_messages: int,
         max_size: int,
-        on_low: Callable[[], None],
+        on_low: Callable[[], object],
     ) -> None:
         self._loop = loop
         self._max_messages = max_messages
@@ -136,6 +138,8 @@ class Inbox:
     def end(self) -> None:
         """Let readers have what is in the queue, and then ``None`` for ever."""
         self.ended = True
+        self.paused = False
+        self._on_low = released
         self.wake_readers()
 
     def wake_readers(self) -> None:

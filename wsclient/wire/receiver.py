@@ -118,7 +118,9 @@ class Receiver:
             try:
                 self._parser.feed(data)
             except (ProtocolError, MessageTooBigError) as exc:
-                return exc
+                # Its traceback has the parser, which leads back to the connection whose account
+                # will have this error: a cycle would keep all of it in memory.
+                return exc.with_traceback(None)
         return None
 
     def call_when_quiet(self, action: Callable[[], object], seconds: float) -> None:

@@ -7,12 +7,14 @@ the calls, from any number of tasks, and a cancelled wait never leaves half a fr
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from ..options.connection import CompressionOptions
 from ..protocol.deflate import DeflateParameters, Deflater
 from ..protocol.frames import build_frame
 from ..protocol.opcodes import Opcode
 from ..protocol.roles import Role
+from .released import released
 
 __all__ = ["Sender"]
 
@@ -30,6 +32,8 @@ class Sender:
         loop: the loop of the connection.
         deflate: the agreed compression, ``None`` without.
         compression: what the application asked for; with `deflate` only.
+        on_fault: called with what the transport raised when it was to write. Nobody knows then
+            how much of the frame has left, so that nothing may follow it.
         role: which end we are: a client masks what it sends.
     """
 
@@ -37,6 +41,7 @@ class Sender:
         "_deflater",
         "_loop",
         "_masked",
+        "_on_fault",
         "_pending_pong",
         "_threshold",
         "_waiters",
@@ -52,9 +57,11 @@ class Sender:
         deflate: DeflateParameters | None,
         compression: CompressionOptions | None,
         *,
+        on_fault: Callable[[Exception], object],
         role: Role = Role.CLIENT,
     ) -> None:
         self._loop = loop
+        self._on_fault = on_fault
         self._masked = role is Role.CLIENT
         self.transport: asyncio.Transport | None = None
         self.paused = False
@@ -91,8 +98,15 @@ class Sender:
         if compress and self._deflater is not None and len(payload) >= self._threshold:
             payload = self._deflater.compress(payload)
             compressed = True
+        try:
+            frame = build_frame(opcode, payload, compressed=compressed, masked=self._masked)
+        except BaseException:
+            # There was no memory for it: no later message may refer to one that never left.
+            if compressed and self._deflater is not None:
+                self._deflater.forget()
+            raise
         self.messages_sent += 1
-        self._write(build_frame(opcode, payload, compressed=compressed, masked=self._masked))
+        self._write(frame)
 
     def send_control(self, opcode: Opcode, payload: bytes) -> None:
         """Send a control frame of at most 125 bytes."""
@@ -112,7 +126,10 @@ class Sender:
     def _write(self, frame: bytes) -> None:
         assert self.transport is not None
         self.bytes_sent += len(frame)
-        self.transport.write(frame)
+        try:
+            self.transport.write(frame)
+        except Exception as exc:
+            self._on_fault(exc)
 
     def pause(self) -> None:
         """Note that the transport's buffer is above its high-water mark."""
@@ -156,6 +173,7 @@ class Sender:
         self.transport = None
         self._deflater = None
         self._pending_pong = None
+        self._on_fault = released
         self._release_waiters()
 
     def _release_waiters(self) -> None:

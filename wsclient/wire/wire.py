@@ -35,7 +35,9 @@ from .control import ControlEvents
 from .deferred import Deferred
 from .ending import Ending
 from .inbox import Inbox
+from .intake import Intake
 from .receiver import Receiver
+from .released import released
 from .sender import Sender
 
 __all__ = ["Wire"]
@@ -84,7 +86,7 @@ class Wire(asyncio.BufferedProtocol):
         *,
         deflate: DeflateParameters | None,
         label: str,
-        on_lost: Callable[[BaseException | None], None],
+        on_lost: Callable[[BaseException | None], object],
         closed_here: Callable[[], bool],
         role: Role = Role.CLIENT,
         queue_control: bool = False,
@@ -101,9 +103,11 @@ class Wire(asyncio.BufferedProtocol):
             loop,
             max_messages=options.max_queue_messages,
             max_size=options.max_queue_size,
-            on_low=self._resume_reading,
+            on_low=lambda: self._intake.resume(),
         )
-        self.sender = Sender(loop, deflate, options.compression, role=role)
+        self.sender = Sender(
+            loop, deflate, options.compression, on_fault=self._transport_failed, role=role
+        )
         self.receiver = Receiver(
             loop,
             self.inbox,
@@ -125,13 +129,13 @@ class Wire(asyncio.BufferedProtocol):
         )
         self._pings = PingRegister()
         self.ending = Ending(role)
+        self._intake = self._make_intake(compression=deflate is not None)
         self.callback_error: BaseException | None = None
         # What came before a Close frame or a faulty frame is seen, and answered, first.
         self._pending_end = Deferred(loop, turns=_TURNS_FOR_ANSWERS)
         self._end_timer: asyncio.TimerHandle | None = None
         self._close_deadline = math.inf
         self._linger = min(_LINGER, options.close_timeout)
-        self._kept_messages = 0
         self.latency: float | None = None
 
     def __repr__(self) -> str:
@@ -148,11 +152,22 @@ class Wire(asyncio.BufferedProtocol):
             on_finished=self._ended.set,
         )
 
+    def _make_intake(self, *, compression: bool) -> Intake:
+        return Intake(
+            self._loop,
+            self.inbox,
+            self.ending,
+            self._keepalive,
+            compression=compression,
+            parse=self._parse,
+            on_fault=self._transport_failed,
+        )
+
     # The transport's side
 
     def start(self, transport: asyncio.Transport) -> None:
         """Take over an upgraded transport."""
-        self.sender.transport = transport
+        self.sender.transport = self._intake.transport = transport
         transport.set_protocol(self)
         self.ending.handshake.opened()
         if self._options.ping_interval:
@@ -170,6 +185,8 @@ class Wire(asyncio.BufferedProtocol):
             self._control_events.run()
             if self._runner is not None:
                 self._runner.run()
+            if self.ending.info is not None:
+                self._control_events.stop()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return the thread's receive buffer."""
@@ -180,22 +197,22 @@ class Wire(asyncio.BufferedProtocol):
         self.feed(bytes(self.receiver.buffer[:nbytes]))
 
     def feed(self, data: bytes) -> None:
-        """Take received bytes: parse them all, then wake whoever waits for what they held."""
-        fault = self.receiver.feed(data)
-        self._dispatch()
-        if fault is not None:
-            self._pending_end.set(partial(self._fail, fault))
+        """Take received bytes."""
+        self._intake.take(data)
 
-    def _dispatch(self) -> None:
+    def _parse(self, data: bytes) -> None:
+        """Parse all these bytes, then wake whoever waits for what they held."""
+        fault = self.receiver.feed(data)
         if self._control_events.pending or self._runner is not None:
             self._run_callbacks()
         if self._runner is None:
             self.inbox.wake_readers()
-        if self.inbox.full:
-            self._inbox_full()
+        if fault is not None:
+            self._pending_end.set(partial(self._fail, fault))
 
     def eof_received(self) -> None:
         """Let the transport close itself: half-closed connections are of no use here."""
+        self._intake.finish()
         self._pending_end.run()
         self._settle(CloseCause.EOF, initiator=CloseInitiator.NONE)
         # The transport closes when it has sent the rest, which the peer may never take.
@@ -203,6 +220,7 @@ class Wire(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give the account, and release everybody."""
+        self._intake.finish()
         self._pending_end.run()
         self.ending.settle_lost(
             exc, closed_here=self._closed_here(), silence=self.receiver.silence
@@ -213,8 +231,10 @@ class Wire(asyncio.BufferedProtocol):
         self.receiver.stop()
         info = self.ending.finish(loop_stall=self._keepalive.longest_stall)
         self.sender.end()
+        self._intake.end()
         self._pings.release_all()
-        self._on_lost(exc)
+        on_lost, self._on_lost = self._on_lost, released
+        on_lost(exc)
         # A server's end belongs to a test, which is told by other means.
         quiet = info.clean or self._role is Role.SERVER
         level = logging.DEBUG if quiet else logging.WARNING
@@ -284,12 +304,11 @@ class Wire(asyncio.BufferedProtocol):
         payload = self.ending.handshake.send(code, reason)
         self.ending.initiator = CloseInitiator.LOCAL
         self._keepalive.stop()
-        self.sender.send_control(Opcode.CLOSE, payload)
-        # The peer's Close frame may stand behind data that nobody takes.
-        self._kept_messages = self.inbox.received
-        self._resume_reading()
+        # First the deadline: whatever fails behind it, the connection ends.
         self._close_deadline = self.close_deadline()
         self._end_within(self._options.close_timeout)
+        self.sender.send_control(Opcode.CLOSE, payload)
+        self._intake.closing()
 
     def abort(self, cause: CloseCause = CloseCause.CANCELLED) -> None:
         """Drop the connection at once."""
@@ -348,29 +367,6 @@ class Wire(asyncio.BufferedProtocol):
         else:
             self._pending_end.set(partial(self._close_received, payload))
 
-    def _inbox_full(self) -> None:
-        transport = self.sender.transport
-        if self.ending.cause is not None or transport is None or transport.is_closing():
-            return
-        if self.ending.begun:
-            # The peer's Close frame stands behind these messages: go on reading.
-            dropped = self.inbox.drop_excess(self.inbox.received - self._kept_messages)
-            self._kept_messages += dropped
-            self.ending.discard(dropped)
-        elif not self.inbox.paused:
-            self.inbox.paused = True
-            transport.pause_reading()
-            self._keepalive.reading_paused()
-
-    def _resume_reading(self) -> None:
-        if not self.inbox.paused:
-            return
-        self.inbox.paused = False
-        self._keepalive.reading_resumed()
-        transport = self.sender.transport
-        if transport is not None and not transport.is_closing():
-            transport.resume_reading()
-
     # Ending
 
     def _close_received(self, payload: bytes) -> None:
@@ -382,12 +378,14 @@ class Wire(asyncio.BufferedProtocol):
         except ProtocolError as exc:
             self._fail(exc)
             return
-        if ending.handshake.state is CloseState.REMOTE_CLOSING:
-            ending.initiator = CloseInitiator.REMOTE
-            if self.sender.usable:
-                self.sender.send_control(Opcode.CLOSE, ending.handshake.answer())
-        self._settle(CloseCause.CLOSING_HANDSHAKE)
-        self._finish_tcp()
+        try:
+            if ending.handshake.state is CloseState.REMOTE_CLOSING:
+                ending.initiator = CloseInitiator.REMOTE
+                if self.sender.usable:
+                    self.sender.send_control(Opcode.CLOSE, ending.handshake.answer())
+        finally:
+            self._settle(CloseCause.CLOSING_HANDSHAKE)
+            self._finish_tcp()
 
     def _fail(self, exc: ProtocolError | MessageTooBigError) -> None:
         """Fail the connection (RFC 6455, section 7.1.7)."""
@@ -423,16 +421,24 @@ class Wire(asyncio.BufferedProtocol):
             return
         self._settle(cause, exc)
         handshake = self.ending.handshake
-        if handshake.can_send_close and self.sender.usable:
-            payload = handshake.send(code, truncate_reason(reason))
-            self.sender.send_control(Opcode.CLOSE, payload)
-        self._finish_tcp()
+        try:
+            if handshake.can_send_close and self.sender.usable:
+                payload = handshake.send(code, truncate_reason(reason))
+                self.sender.send_control(Opcode.CLOSE, payload)
+        finally:
+            self._finish_tcp()
+
+    def _transport_failed(self, exc: Exception) -> None:
+        """Give a transport up that could not do what was asked of it."""
+        self._settle(CloseCause.NETWORK_ERROR, exc, initiator=CloseInitiator.NONE)
+        if self.sender.transport is not None:
+            self.sender.transport.abort()
 
     def _finish_tcp(self) -> None:
         """See TCP to its end; the server closes first (RFC 6455, section 7.1.1)."""
         # An unread rest would turn our FIN into a reset, and the Close frame could be lost:
         # read on, without looking, until the peer closes too.
-        self._resume_reading()
+        self._intake.resume()
         self._end_within(self._linger)
         if self._role is Role.SERVER:
             deaf = not self.sender.can_half_close and self.ending.handshake.received is None
@@ -448,6 +454,7 @@ class Wire(asyncio.BufferedProtocol):
         silence = self.receiver.silence
         self.ending.settle(cause, exc, initiator=initiator, silence=silence)
         self.receiver.stop()
+        self._intake.stop()
         self._keepalive.stop()
 
     def _end_within(self, seconds: float) -> None:
