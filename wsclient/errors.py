@@ -143,7 +143,7 @@ class RedirectError(ConnectError):
 
     Attributes:
         history: the URLs in the order in which they were visited, the refused target last;
-            passwords in them are replaced by ``***``.
+            passwords in them are replaced by ``***``, and long paths are shortened.
     """
 
     phase: ConnectPhase = "http"

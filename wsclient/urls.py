@@ -16,6 +16,7 @@ _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*\Z")
 _AUTHORITY: Final = re.compile(r"[^/?#]*")
 _LABEL: Final = re.compile(r"[A-Za-z0-9_-]{1,63}\Z")
 _PORT: Final = re.compile(r"[0-9]{0,5}\Z")
+_LONGEST_PATH: Final = 200  # characters; a server's redirect may have many more
 _INSTEAD: Final = {"http": "ws", "https": "wss"}
 
 
@@ -74,6 +75,8 @@ def parse_url(url: str | URL, *, what: str, example: str) -> URL:
     try:
         parsed = url if isinstance(url, URL) else URL(text)
         host = parsed.raw_host or ""
+        # Decoded only when asked for: a label in bad punycode ("xn--") would show much later.
+        _ = parsed.host
     except ValueError:
         raise ValueError(f"{what} cannot be parsed: check its host.") from None
     _check_host(host, what)
@@ -81,11 +84,13 @@ def parse_url(url: str | URL, *, what: str, example: str) -> URL:
 
 
 def shown_url(url: URL) -> str:
-    """Return `url` for messages and logs: login, password and query replaced by ``***``."""
+    """Return `url` for messages and logs: no login, password and query, nor all of a long path."""
     user = "***@" if url.raw_user is not None or url.raw_password is not None else ""
     query = "?***" if url.raw_query_string else ""
     # A password with a raw "/" in it ends up in the path: such a path is not shown either.
     path = "/***" if "@" in url.raw_path else url.raw_path
+    if len(path) > _LONGEST_PATH:
+        path = f"{path[:_LONGEST_PATH]}..."
     return f"{url.scheme}://{user}{url.host_port_subcomponent or ''}{path}{query}"
 
 

@@ -112,6 +112,8 @@ FLOORS: dict[str, float] = {
     "wire": 2.4,
     "connection": 2.5,
     # Floor 3: getting connected.
+    "opening.addresses": 3.00,
+    "opening.handler": 3.00,
     "opening.read_first": 3.00,
     "opening.tunnel": 3.00,
     "opening.security": 3.01,

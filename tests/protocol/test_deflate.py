@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import tracemalloc
 import zlib
@@ -49,7 +50,8 @@ def inflate(
     out = b""
     for piece in pieces(data, size):
         out += inflater.feed(piece, None if limit is None else limit - len(out))
-    return out + inflater.finish(None if limit is None else limit - len(out))
+    inflater.finish()
+    return out
 
 
 def raw(data: bytes, flush: int = zlib.Z_FINISH, bits: int = 15) -> bytes:
@@ -339,7 +341,8 @@ def test_bytes_like(bits: int, no_takeover: bool, kind: type) -> None:
     for payload in (b"Hello" * 99, b"", b"x", b"Hello" * 99):
         data = deflater.compress(kind(payload))
         assert isinstance(data, bytes)
-        assert inflater.feed(kind(data), None) + inflater.finish(None) == payload
+        assert inflater.feed(kind(data), None) == payload
+        inflater.finish()
 
 
 def test_examples_of_the_rfc() -> None:
@@ -540,7 +543,8 @@ def test_empty_pieces_change_nothing() -> None:
         assert inflater.feed(b"", 5) == b""
         out = inflater.feed(bytes.fromhex("f248cd"), 5) + inflater.feed(b"", 5)
         out += inflater.feed(bytes.fromhex("c9c90700"), 5) + inflater.feed(b"", 0)
-        assert out + inflater.finish(0) == b"Hello"
+        inflater.finish()
+        assert out == b"Hello"
 
 
 def test_context_is_taken_over() -> None:
@@ -657,14 +661,26 @@ def test_limit_holds_across_final_blocks(size: int) -> None:
     assert caught.value.limit == 14
 
 
-def test_limit_holds_for_what_the_end_brings_out() -> None:
-    # The last byte of the stored block is completed by the four bytes that the sender removed,
-    # so it comes out at the end of the message only.
-    message = bytes.fromhex("000400fbff")
+def test_what_the_end_would_bring_out_was_cut() -> None:
+    # A stored block of four bytes, which are not there: those that the sender removed, and we
+    # put back, would be its content.
     inflater = Inflater(window_bits=15, no_context_takeover=False)
-    assert inflater.feed(message, 3) == b""
-    with pytest.raises(MessageTooBigError):
-        inflater.finish(3)
+    assert inflater.feed(bytes.fromhex("000400fbff"), None) == b""
+    with pytest.raises(ProtocolError, match="ends in the middle"):
+        inflater.finish()
+
+
+@pytest.mark.parametrize("strategy", [zlib.Z_DEFAULT_STRATEGY, zlib.Z_FIXED, zlib.Z_HUFFMAN_ONLY])
+@pytest.mark.parametrize("level", [1, 9])
+def test_a_message_cut_anywhere_is_found_out(level: int, strategy: int) -> None:
+    text = json.dumps([{"id": i * 7919 % 100, "name": f"user {i}"} for i in range(30)]).encode()
+    stream = zlib.compressobj(level, zlib.DEFLATED, -15, 8, strategy)
+    data = (stream.compress(text) + stream.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    for cut in range(1, len(data)):
+        inflater = Inflater(window_bits=15, no_context_takeover=False)
+        inflater.feed(data[:cut], None)
+        with pytest.raises(ProtocolError, match="ends in the middle"):
+            inflater.finish()
 
 
 @pytest.mark.parametrize("final", [False, True], ids=["sync", "final"])

@@ -36,6 +36,8 @@ _STATUS_HINTS = {
     426: "The server wants another protocol or version; see its Upgrade header.",
 }
 
+_LONGEST_DATE = 40
+
 
 @dataclass(frozen=True)
 class Way:
@@ -291,7 +293,10 @@ def _refusal_hint(status: int, headers: Mapping[str, str]) -> str:
             "(origin=...)."
         )
     if status in (429, 503) and "retry-after" in headers:
-        return f"The server asks to come back later: Retry-After is {headers['retry-after']}."
+        when = headers["retry-after"]
+        if len(when) > _LONGEST_DATE or not when.isprintable():
+            when = repr(when[:_LONGEST_DATE])
+        return f"The server asks to come back later: Retry-After is {when}."
     if status == 429:
         return "There were too many requests: wait before the next try."
     if status == 200:

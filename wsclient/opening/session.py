@@ -14,11 +14,15 @@ from yarl import URL
 from ..options.connect import ConnectOptions
 from ..options.proxies import SOCKS_SCHEMES
 from ..protocol.handshake import RESERVED_HEADERS
+from .addresses import MostAddresses
+from .handler import use_handlers
 from .read_first import read_first_socket
 from .tunnel import TunnelConnector, TunnelRequest
 
 __all__ = [
+    "CONNECTING",
     "HARMLESS_HEADERS",
+    "RESOLVING",
     "WAITING",
     "BrokenError",
     "private_session",
@@ -26,6 +30,8 @@ __all__ = [
     "without_secrets_of_session",
 ]
 
+RESOLVING: Final = "resolving the host name"
+CONNECTING: Final = "connecting"
 WAITING: Final = "waiting for the server's answer"
 """What an attempt is doing once the way to the server is open."""
 
@@ -61,10 +67,11 @@ async def private_session(
         note: makes the callback for aiohttp's trace that notes down what is being done.
     """
     resolver = connect.resolver or aiohttp.DefaultResolver()
-    connector = _make_connector(proxy, proxy_ssl, connect.local_addr, resolver)
+    connector = _make_connector(proxy, proxy_ssl, connect.local_addr, MostAddresses(resolver))
+    drop = use_handlers(connector)
     trace = aiohttp.TraceConfig()
-    trace.on_dns_resolvehost_start.append(note("resolving the host name"))
-    trace.on_dns_resolvehost_end.append(note("connecting"))
+    trace.on_dns_resolvehost_start.append(note(RESOLVING))
+    trace.on_dns_resolvehost_end.append(note(CONNECTING))
     trace.on_connection_create_end.append(note(WAITING))
     session = aiohttp.ClientSession(
         connector=connector,
@@ -76,6 +83,7 @@ async def private_session(
         yield session
     finally:
         await session.close()
+        drop()
         if connect.resolver is None:
             await resolver.close()
 

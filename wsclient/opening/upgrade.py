@@ -48,7 +48,9 @@ from ..wire.wire import Wire
 from .failures import Way, forget_outer, map_failure, refusal, without_secrets
 from .security import Security
 from .session import (
+    CONNECTING,
     HARMLESS_HEADERS,
+    RESOLVING,
     WAITING,
     BrokenError,
     private_session,
@@ -63,6 +65,16 @@ _MAX_BODY_SIZE = 64 * 1024
 _BODY_TIMEOUT = 2.0
 _BODY_MARGIN = 0.05
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_read=None, sock_connect=None)
+_IN_TLS = "waiting for the TLS handshake"
+_TIMEOUT_HINTS = {
+    RESOLVING: "The name server of this machine does not answer.",
+    CONNECTING: "Nothing answers: check host, port and proxy; a firewall may drop the packets.",
+    _IN_TLS: (
+        "TCP is open, but TLS does not come back: is this the port of a TLS server? Networks that "
+        "drop large packets look like this, too."
+    ),
+    WAITING: "The way is open, but the server does not answer the request: it may be overloaded.",
+}
 _SKIPPED_HEADERS = ("Accept", "Accept-Encoding", "User-Agent")
 
 
@@ -86,7 +98,8 @@ async def open_connection(
             raise
         raise ConnectTimeoutError(
             f"no connection to {shown_url(attempt.url)} within connect_timeout, "
-            f"{connect.connect_timeout:g} seconds: it ran out while {attempt.present}."
+            f"{connect.connect_timeout:g} seconds: it ran out while {attempt.present}.",
+            hint=_TIMEOUT_HINTS.get(attempt.present, ""),
         ) from exc
 
 
@@ -127,8 +140,8 @@ class _Attempt:
     def present(self) -> str:
         """What it is doing, in the words of an error."""
         last = self._security.trace.last
-        if self.doing == "connecting" and last is not None and not last.established:
-            return "waiting for the TLS handshake"
+        if self.doing == CONNECTING and last is not None and not last.established:
+            return _IN_TLS
         return self.doing
 
     async def run(self) -> WebSocketClientConnection:
@@ -268,7 +281,7 @@ class _Attempt:
         middlewares = self._middlewares()
         if middlewares:
             kwargs["middlewares"] = middlewares
-        self.doing = "connecting"
+        self.doing = CONNECTING
         return await session.request(
             "GET",
             self.url,
@@ -403,7 +416,11 @@ async def _read_start(response: aiohttp.ClientResponse, deadline: float) -> byte
 
 def _websocket_url(base: URL, location: str) -> URL:
     """Return where a Location header leads to, as a WebSocket URL without credentials."""
-    target = base.join(URL(location)).with_fragment(None)
+    try:
+        target = base.join(URL(location)).with_fragment(None)
+    except IndexError:
+        # yarl looks at the first character of a host that is empty, as in "ws://[::1]@".
+        raise ValueError("not a URL") from None
     scheme = {"http": "ws", "https": "wss"}.get(target.scheme, target.scheme)
     port = target.explicit_port
     return check_url(target.with_scheme(scheme).with_port(port)).with_user(None)

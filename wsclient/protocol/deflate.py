@@ -50,7 +50,8 @@ _WINDOW_BITS: Final = {str(bits): bits for bits in range(8, 16)}
 _MAX_WINDOW_BITS: Final = 15
 _EMPTY_MESSAGE: Final = b"\x00"
 _TRAILER: Final = b"\x00\x00\xff\xff"
-_EMPTY_BLOCK: Final = b"\x00\x00\x00\xff\xff"
+_EMPTY_BLOCKS: Final = b"\x00\x00\x00\xff\xff" * 130
+"""More than the header of any block (RFC 1951, section 3.2.7), which would swallow a few."""
 _MAX_STREAMS: Final = 1024
 _STREAM_CHUNK: Final = 4096
 
@@ -357,28 +358,32 @@ class Inflater:
                 room -= len(out)
         return b"".join(parts)
 
-    def finish(self, limit: int | None) -> bytes:
-        """End the message and return its last bytes, mostly none.
-
-        Args:
-            limit: as for `feed`.
+    def finish(self) -> None:
+        """End the message; nothing more comes out of it.
 
         Raises:
             ProtocolError: the message ended in the middle of DEFLATE data.
-            MessageTooBigError: as for `feed`.
+            MessageTooBigError: there were more than 1024 final blocks in it.
         """
-        out = b""
         # Deviation: a message of no bytes at all counts as empty. RFC 7692, section 7.2.3.6,
         # asks for one zero byte, but zlib writes nothing for a second flush in a row, and a
         # server that does not know this sends just that. Likewise nothing need follow a final
         # block, where section 7.2.3.4 asks for one zero byte.
         if self._inside:
-            out, _ = self._run(_TRAILER, limit)
+            self._take_trailer()
             self._check_boundary()
         if self._no_context_takeover:
             self._stream = None
         self._begin_message()
-        return out
+
+    def _take_trailer(self) -> None:
+        try:
+            out, _ = self._run(_TRAILER, None)
+        except ProtocolError as exc:
+            raise self._cut() from exc.__cause__
+        # It is the length of an empty block, unless it has come to stand somewhere else.
+        if out:
+            raise self._cut()
 
     def _open_stream(self) -> zlib._Decompress:
         self._streams += 1
@@ -420,12 +425,12 @@ class Inflater:
 
     def _check_boundary(self) -> None:
         # RFC 7692, section 7.2.1: a message ends with a whole block. zlib does not say where it
-        # stands, but one more empty block leaves no trace between blocks, and nearly anywhere
-        # else it fails, ends the stream or comes out as data. Otherwise the message would be
+        # stands, but more empty blocks leave no trace between blocks, and nearly anywhere else
+        # they fail, end the stream or come out as data. Otherwise the message would be
         # delivered cut short, and the fault show in the next one.
         stream = self._stream
         try:
-            if stream is not None and not stream.decompress(_EMPTY_BLOCK, 1) and not stream.eof:
+            if stream is not None and not stream.decompress(_EMPTY_BLOCKS, 1) and not stream.eof:
                 return
         except zlib.error as exc:
             raise self._cut() from exc
@@ -446,7 +451,7 @@ class Inflater:
         window = f" (the agreed window is 2**{self._window_bits} bytes)"
         return ProtocolError(
             f"The {self._peer} sent a compressed message that is not valid DEFLATE data: {reason}"
-            + (window if "distance" in reason else ""),
+            + (window if "too far back" in reason else ""),
             section="RFC 7692, section 7.2.2",
             close_code=1007,
         )

@@ -132,12 +132,13 @@ class MessageAssembler:
 
         Raises:
             ProtocolError: the message is not valid UTF-8 or not valid deflate data.
-            MessageTooBigError: it inflates to more than the limit.
+            MessageTooBigError: it has too many final deflate blocks.
         """
         if not self._fin:
             return
         if self._compressed:
-            self._write(self._inflate(None))
+            assert self._inflater is not None
+            self._inflater.finish()
         if self._text is None:
             message: str | bytes = self._buffer.getvalue()
         else:
@@ -150,14 +151,13 @@ class MessageAssembler:
         """Pass a control frame on; it may stand between the fragments of a message."""
         self._on_control(opcode, payload)
 
-    def _inflate(self, data: bytes | None) -> bytes:
-        """Decompress a piece, or with ``None`` the end of the message."""
+    def _inflate(self, data: bytes) -> bytes:
         inflater = self._inflater
         assert inflater is not None
         limit = self._max_message_size
         room = limit - self._size if limit else None
         try:
-            return inflater.finish(room) if data is None else inflater.feed(data, room)
+            return inflater.feed(data, room)
         except (ProtocolError, MessageTooBigError):
             # The first fault counts, however the bytes were cut.
             self._write(inflater.before_error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -122,10 +122,10 @@ def _leaf(given: tuple[bytes, ...], parsed: _Parsed, public: bytes) -> bytes | N
     return next(ends, given[0])
 
 
-def _worth(certificate: x509.Certificate | None) -> tuple[bool, datetime | None]:
+def _worth(certificate: x509.Certificate | None) -> tuple[bool, bool, datetime]:
     if certificate is None:
-        return False, None
-    return certificate.issuer != certificate.subject, certificate.not_valid_after_utc
+        return False, False, datetime.min.replace(tzinfo=UTC)
+    return True, certificate.issuer != certificate.subject, certificate.not_valid_after_utc
 
 
 def _has_gap(linked: list[bytes], rest: list[bytes], parsed: _Parsed) -> bool:

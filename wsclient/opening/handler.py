@@ -1,0 +1,83 @@
+"""aiohttp's end of a connection, until the WebSocket takes it over.
+
+aiohttp has no public way to choose its protocol object: `use_handlers` is the one place that
+knows how it is done. A test of its own fails when that changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+
+__all__ = ["Handler", "use_handlers"]
+
+_LONGEST_ANSWER: Final = 2 * 1024 * 1024
+"""Bytes that may come before the WebSocket is open.
+
+aiohttp takes a megabyte of headers at most, and of a body it reads on only as we do. But it puts
+any number of interim answers (RFC 9110, section 15.2) into a queue.
+"""
+
+
+class Handler(ResponseHandler):
+    """A handler that takes answers of reasonable length, and can be dropped for good.
+
+    Args:
+        loop: the loop of the connection.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._room = _LONGEST_ANSWER
+        self._carrier: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Note what carries the connection."""
+        # Those of uvloop are not of asyncio's class.
+        self._carrier = cast(asyncio.Transport, transport)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Let go of it."""
+        self._carrier = None
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take part of the answer, unless it has become too long."""
+        self._room -= len(data)
+        if self._room >= 0:
+            super().data_received(data)
+        elif self._carrier is not None:
+            self.set_exception(aiohttp.ClientPayloadError("the answer has no end"))
+            self._carrier.abort()
+
+    def drop_if_closing(self) -> None:
+        """End a connection that has been closed, and now waits for the server to agree.
+
+        TLS waits for half a minute, if nobody answers.
+        """
+        if self.transport is None and self._carrier is not None:
+            self._carrier.abort()
+
+
+def use_handlers(connector: aiohttp.BaseConnector) -> Callable[[], None]:
+    """Have a connector make handlers of ours; return what drops those that are closing."""
+    made: list[Handler] = []
+    private: Any = connector
+
+    def make() -> Handler:
+        handler = Handler(asyncio.get_running_loop())
+        made.append(handler)
+        return handler
+
+    def drop() -> None:
+        for handler in made:
+            handler.drop_if_closing()
+        made.clear()
+
+    private._factory = make
+    return drop
