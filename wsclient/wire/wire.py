@@ -467,8 +467,8 @@ class Wire(asyncio.BufferedProtocol):
     # What the keepalive asks for
 
     def send_keepalive_ping(self) -> None:
-        """Send a ping whose pong nobody awaits."""
-        if self._may_send:
+        """Send a ping whose pong nobody awaits; none behind a full buffer, which asks the same."""
+        if self._may_send and not self.sender.paused:
             self.send_ping(b"")
 
     def life_mark(self) -> tuple[int, int, int]:
