@@ -217,7 +217,9 @@ class WebSocketConnection:
     def ping(self, data: str | Buffer = b"") -> Completion[float]:
         """Send a ping.
 
-        It is sent at once. Cancelling the wait for the pong has no other effect.
+        It is sent at once. Cancelling the wait for the pong has no other effect. The pong comes
+        behind the messages sent before it: who waits for it in an async callback, or reads
+        nothing meanwhile, may wait for himself while the queue is full.
 
         Args:
             data: at most 125 bytes; empty sends 8 bytes that are unique in this connection, so
