@@ -5,6 +5,7 @@ Only types, numbers and `ssl`'s own names decide, never the text of a message.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import ssl
@@ -36,6 +37,14 @@ _STATUS_HINTS = {
     426: "The server wants another protocol or version; see its Upgrade header.",
 }
 
+_NETWORK_HINTS = {
+    errno.EHOSTUNREACH: (
+        "A router or firewall says that nobody can get there: check the address, and whether this "
+        "machine may connect to it."
+    ),
+    errno.ENETUNREACH: "This machine knows no way there: is it online, and is a VPN needed?",
+    errno.ETIMEDOUT: "Nothing answers: check host and port; a firewall may drop the packets.",
+}
 _LONGEST_DATE = 40
 
 
@@ -234,7 +243,8 @@ def _is_reset(exc: BaseException) -> bool:
 def _tcp_hint(exc: aiohttp.ClientConnectorError) -> str:
     if any(isinstance(link, ConnectionRefusedError) for link in _chain(exc)):
         return "Nothing listens on that port: check host and port, and that the server runs."
-    return ""
+    numbers = {link.errno for link in _chain(exc) if isinstance(link, OSError)}
+    return next((hint for number, hint in _NETWORK_HINTS.items() if number in numbers), "")
 
 
 def _no_answer(where: str, way: Way) -> ConnectError:
