@@ -47,6 +47,10 @@ _NETWORK_HINTS = {
 }
 _LONGEST_DATE = 40
 
+# aiohttp's own errors of TLS are ssl errors too, but empty ones. That more has to come is none:
+# asyncio was dealing with it when the connection broke.
+_NO_FAULTS = (aiohttp.ClientError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
 
 @dataclass(frozen=True)
 class Way:
@@ -157,8 +161,7 @@ def _chain(exc: BaseException | None) -> Iterator[BaseException]:
 
 def _tls_fault(exc: BaseException) -> ssl.SSLError | None:
     for link in _chain(exc):
-        # aiohttp's own errors of TLS are ssl errors too, but empty ones.
-        if isinstance(link, ssl.SSLError) and not isinstance(link, aiohttp.ClientError):
+        if isinstance(link, ssl.SSLError) and not isinstance(link, _NO_FAULTS):
             return link
     return None
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-__all__ = ["read_first_socket"]
+__all__ = ["ReadFirstSocket", "read_first_socket"]
 
 _MOST_UNREAD: Final = 8 * 1024 * 1024
 """More than a kernel holds for a socket; what is unread is counted up to here."""
@@ -29,7 +29,7 @@ _MOST_UNREAD: Final = 8 * 1024 * 1024
 _PEEK: Final = socket.MSG_PEEK | getattr(socket, "MSG_DONTWAIT", 0)
 
 
-def read_first_socket(addr_info: tuple[Any, ...]) -> socket.socket:
+def read_first_socket(addr_info: tuple[Any, ...]) -> ReadFirstSocket:
     """Make a socket whose writing fails only after all has been read.
 
     Fit for `aiohttp.TCPConnector`, whose argument `socket_factory` it is.
@@ -44,11 +44,11 @@ def read_first_socket(addr_info: tuple[Any, ...]) -> socket.socket:
         OSError: the system has no such kind of socket, or no free descriptor.
     """
     family, kind, protocol, *_ = addr_info
-    return _ReadFirstSocket(family, kind, protocol)
+    return ReadFirstSocket(family, kind, protocol)
 
 
-class _ReadFirstSocket(socket.socket):
-    """Puts off errors of writing while there is something to read.
+class ReadFirstSocket(socket.socket):
+    """A socket that puts off errors of writing while there is something to read.
 
     "Would block" makes a loop wait until it can write, and with a broken connection it can at
     once: readers come first in a round of asyncio, then it writes again. So that this is no
@@ -58,6 +58,26 @@ class _ReadFirstSocket(socket.socket):
 
     _fault = 0
     _unread = 0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._inode = self._look_up()
+
+    def let_go_if_closed(self) -> None:
+        """Forget the descriptor if somebody has closed it under us.
+
+        uvloop does so when connecting with TLS fails early. The number may be another
+        connection's by now, which this object would close when it goes.
+        """
+        if self._inode is not None and self.fileno() >= 0 and self._look_up() != self._inode:
+            self.detach()
+
+    def _look_up(self) -> int | None:
+        """Return what tells one socket from the next; ``None`` where nothing does."""
+        try:
+            return os.fstat(self.fileno()).st_ino
+        except OSError:
+            return None
 
     # Called for each message sent: nothing may be added to the way of success.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
@@ -16,7 +17,7 @@ from ..options.proxies import SOCKS_SCHEMES
 from ..protocol.handshake import RESERVED_HEADERS
 from .addresses import MostAddresses
 from .handler import use_handlers
-from .read_first import read_first_socket
+from .read_first import ReadFirstSocket, read_first_socket
 from .tunnel import TunnelConnector, TunnelRequest
 
 __all__ = [
@@ -67,7 +68,10 @@ async def private_session(
         note: makes the callback for aiohttp's trace that notes down what is being done.
     """
     resolver = connect.resolver or aiohttp.DefaultResolver()
-    connector = _make_connector(proxy, proxy_ssl, connect.local_addr, MostAddresses(resolver))
+    sockets: list[ReadFirstSocket] = []
+    connector = _make_connector(
+        proxy, proxy_ssl, connect.local_addr, MostAddresses(resolver), sockets
+    )
     drop = use_handlers(connector)
     trace = aiohttp.TraceConfig()
     trace.on_dns_resolvehost_start.append(note(RESOLVING))
@@ -82,6 +86,9 @@ async def private_session(
     try:
         yield session
     finally:
+        for each in sockets:
+            each.let_go_if_closed()
+        sockets.clear()
         await session.close()
         drop()
         if connect.resolver is None:
@@ -93,11 +100,16 @@ def _make_connector(
     proxy_ssl: ssl.SSLContext | None,
     local_addr: tuple[str, int] | None,
     resolver: AbstractResolver,
+    sockets: list[ReadFirstSocket],
 ) -> aiohttp.TCPConnector:
+    def make_socket(addr_info: tuple[Any, ...]) -> socket.socket:
+        sockets.append(made := read_first_socket(addr_info))
+        return made
+
     kwargs: dict[str, Any] = {"force_close": True, "local_addr": local_addr}
     if proxy is None or proxy.scheme not in SOCKS_SCHEMES:
         return TunnelConnector(
-            proxy_ssl=proxy_ssl, resolver=resolver, socket_factory=read_first_socket, **kwargs
+            proxy_ssl=proxy_ssl, resolver=resolver, socket_factory=make_socket, **kwargs
         )
     from aiohttp_socks import ProxyType
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 import pytest
 
 from wsclient import CloseCause
-from wsclient.opening.read_first import _ReadFirstSocket
+from wsclient.opening.read_first import ReadFirstSocket
 
 __all__ = ["DEATHS", "Death"]
 
@@ -105,5 +105,5 @@ class _Mortal(socket.socket):
         return 0 if self.death.call("recv_into") else super().recv_into(buffer, size, flags)
 
 
-class _Socket(_ReadFirstSocket, _Mortal):
+class _Socket(ReadFirstSocket, _Mortal):
     """The package's own socket, on a system that fails."""

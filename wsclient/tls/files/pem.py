@@ -110,8 +110,10 @@ def _found(data: bytes) -> list[Block | str]:
 
 def _block(data: bytes, begin: re.Match[bytes], limit: int) -> Block | str:
     label = begin.group(1).decode("latin-1")
-    end = data.find(b"-----END " + begin.group(1) + b"-----", begin.end(), limit)
-    if end < 0:
+    # The first END counts. Behind one of another label, or without its dashes, a key may go on,
+    # which others would take for part of the label, and quote in their errors.
+    end = data.find(b"-----END ", begin.end(), limit)
+    if end < 0 or not data.startswith(b"-----END " + begin.group(1) + b"-----", end):
         return label
     lines = [line.strip() for line in re.split(rb"\r\n|\r|\n", data[begin.end() : end])]
     lines = lines[1:] if lines and not lines[0] else lines

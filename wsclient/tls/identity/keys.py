@@ -25,6 +25,8 @@ _READABLE: Final = frozenset(
     }
 )
 
+_TELLING: Final = 16  # characters in a row that give something of a key away
+
 _INTEGER: Final = 0x02
 _OCTETS: Final = 0x04
 _SEQUENCE: Final = 0x30
@@ -160,7 +162,7 @@ def _read(pem: bytes, encrypted: bool, password: AskedPassword, where: str) -> P
         try:
             key = _load(pem, None)
         except Exception as exc:
-            return PrivateKey(pem, None, b"", "", fault=_chained(_unreadable(where), exc))
+            return PrivateKey(pem, None, b"", "", fault=_chained(_unreadable(where), exc, pem))
         # As it stands, for OpenSSL to read: nothing can get lost.
         return PrivateKey(pem, None, _public_half(key), _kind(key))
     secret = password.get()
@@ -177,7 +179,7 @@ def _read(pem: bytes, encrypted: bool, password: AskedPassword, where: str) -> P
             f"The password given for the private key in {where} is wrong.",
             reason="password_incorrect",
         )
-        return PrivateKey(pem, secret, b"", "", fault=_chained(fault, exc))
+        return PrivateKey(pem, secret, b"", "", fault=_chained(fault, exc, pem))
     return key_of_object(key, where)
 
 
@@ -240,7 +242,10 @@ def _unreadable(where: str) -> IdentityError:
     )
 
 
-def _chained(fault: IdentityError, cause: Exception) -> IdentityError:
+def _chained(fault: IdentityError, cause: Exception, pem: bytes) -> IdentityError:
+    text = str(cause)
+    if any(len(word) >= _TELLING and word.decode("latin-1") in text for word in pem.split()):
+        return fault  # It quotes the file.
     # Its frames would keep the key alive, and show it to whoever looks into them.
     fault.__cause__ = cause.with_traceback(None)
     return fault
