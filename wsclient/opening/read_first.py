@@ -82,6 +82,12 @@ class ReadFirstSocket(socket.socket):
     # Called for each message sent: nothing may be added to the way of success.
 
     def send(self, data: ReadableBuffer, flags: int = 0, /) -> int:
+        """Send, as any socket.
+
+        Raises:
+            OSError: the connection is broken, and there is nothing left to read.
+            BlockingIOError: it cannot be sent now, or there is something to read first.
+        """
         try:
             return super().send(data, flags)
         except (ConnectionResetError, BrokenPipeError) as exc:
@@ -95,6 +101,12 @@ class ReadFirstSocket(socket.socket):
         address: Any = None,
         /,
     ) -> int:
+        """Send pieces, as any socket.
+
+        Raises:
+            OSError: as for `send`.
+            BlockingIOError: as for `send`.
+        """
         try:
             return super().sendmsg(buffers, ancdata, flags, address)
         except (ConnectionResetError, BrokenPipeError) as exc:
