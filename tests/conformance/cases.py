@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from conformance.results import case_key
 
-__all__ = ["Batch", "choose", "is_default", "plan"]
+__all__ = ["HEAVY", "Batch", "choose", "is_default", "plan", "share"]
 
 _QUICK_PROCESSES = 4
 _LONG = ("12", "13")
@@ -16,7 +16,8 @@ _LONG = ("12", "13")
 _LONG_BY_DEFAULT = frozenset("1 2 3 4 5 6 11".split())
 """Of these, messages of 16 to 8192 bytes and one of the fragmented ones; the others only have
 larger messages, and take nine tenths of the time."""
-_HEAVY = ("9", *_LONG)
+HEAVY = ("9", *_LONG)
+"""Chapters that take all that the machine gives."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,19 @@ def choose(every: Iterable[str], patterns: Sequence[str]) -> list[str]:
     return [case for case in ordered if any(fnmatch.fnmatchcase(case, each) for each in patterns)]
 
 
+def share(every: Iterable[str], number: int, of: int) -> list[str]:
+    """Return what one of several runs has to do for every case to be run at least once.
+
+    Args:
+        every: the ids of all cases.
+        number: 0 for the first run.
+        of: how many runs there are. All have the default cases; the others are dealt out.
+    """
+    ordered = sorted(every, key=case_key)
+    dealt = set([case for case in ordered if not is_default(case)][number::of])
+    return [case for case in ordered if is_default(case) or case in dealt]
+
+
 def plan(cases: Iterable[str]) -> list[list[Batch]]:
     """Return the batches in two phases: those that run first, and those that run after them.
 
@@ -63,7 +77,7 @@ def plan(cases: Iterable[str]) -> list[list[Batch]]:
     heavy: dict[str, list[str]] = {}
     for number, case in enumerate(sorted(cases, key=case_key)):
         parts = case.split(".")
-        if parts[0] in _HEAVY:
+        if parts[0] in HEAVY:
             heavy.setdefault(".".join(parts[:2]) if parts[0] in _LONG else "9", []).append(case)
         else:
             quick.setdefault(f"quick-{number % _QUICK_PROCESSES + 1}", []).append(case)

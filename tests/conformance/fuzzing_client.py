@@ -1,79 +1,38 @@
-"""Runs the suite's fuzzing client, which tests a server, in several processes at once."""
+"""Tests a server of ours with the suite's fuzzing client."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import time
-from asyncio.subprocess import Process
-from collections.abc import Sequence
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-from conformance.cases import Batch, plan
+from conformance.batches import Run
+from conformance.cases import Batch
 from conformance.install import Suite
-from conformance.processes import ProcessError, running
+from conformance.processes import ProcessError, own_environment, read_port, running
 from conformance.results import Results, read_report
 
-__all__ = ["FuzzingClient"]
-
-_STARTS_CASE = b"Running test case ID "
-_PROGRESS_INTERVAL = 5.0  # seconds
+__all__ = ["FuzzingClient", "echo_server"]
 
 
 class FuzzingClient:
-    """Tests one server.
-
-    Attributes:
-        problems: what went wrong besides the cases, one line each.
+    """Tests one server; see `Tester`.
 
     Args:
         suite: the installed suite.
         url: of the server, which echoes messages.
         folder: where reports and logs go; a folder for each batch.
-        jobs: how many processes may keep the machine busy at once.
-        stall_timeout: seconds without a new case after which a process is ended.
     """
 
-    def __init__(
-        self, suite: Suite, url: str, folder: Path, *, jobs: int, stall_timeout: float
-    ) -> None:
+    def __init__(self, suite: Suite, url: str, folder: Path) -> None:
         self._suite = suite
         self._url = url
         self._folder = folder
-        self._jobs = jobs
-        self._stall_timeout = stall_timeout
-        self._started = 0
-        self._total = 0
-        self._begin = 0.0
-        self._last_line = 0.0
-        self.problems: list[str] = []
 
-    async def run(self, cases: Sequence[str]) -> Results:
-        """Run cases; return the results of those that have one.
-
-        Cancelling it ends the processes.
-        """
-        self._total = len(cases)
-        self._begin = time.monotonic()
-        results: Results = {}
-        phases = plan(cases)
-        for phase in phases:
-            # The first of two waits rather than works, so all of it runs at once.
-            jobs = self._jobs if phase is phases[-1] else len(phase)
-            slots = asyncio.Semaphore(jobs)
-            async with asyncio.TaskGroup() as group:
-                for batch in phase:
-                    group.create_task(self._take_turn(slots, batch, results))
-        return results
-
-    async def _take_turn(self, slots: asyncio.Semaphore, batch: Batch, results: Results) -> None:
-        async with slots:
-            try:
-                results |= await self._run_batch(batch)
-            except (OSError, ValueError, ProcessError) as error:
-                self.problems.append(f"batch {batch.name}: {error}")
-
-    async def _run_batch(self, batch: Batch) -> Results:
+    async def run_batch(self, batch: Batch, run: Run) -> Results:
+        """Run a batch in a process of its own."""
         folder = self._folder / batch.name
         folder.mkdir()
         specification = {
@@ -87,35 +46,29 @@ class FuzzingClient:
         environment = self._suite.environment()
         log = folder / "errors.log"
         async with running(command, env=environment, log=log) as process:
-            last = await self._follow(process)
+            last = await run.follow(process)
             code = await process.wait()
         if code != 0:
             raise ProcessError(f"exit code {code} after case {last}; see {log}")
         return read_report(folder)
 
-    async def _follow(self, process: Process) -> str:
-        """Count the cases as they start; return the last one."""
-        assert process.stdout is not None
-        last = "none"
-        while True:
-            try:
-                async with asyncio.timeout(self._stall_timeout):
-                    line = await process.stdout.readline()
-            except TimeoutError:
-                raise ProcessError(
-                    f"case {last} had not ended after {self._stall_timeout:g} s"
-                ) from None
-            if not line:
-                return last
-            if line.startswith(_STARTS_CASE):
-                last = line[len(_STARTS_CASE) :].split()[0].decode()
-                self._started += 1
-                self._tell()
 
-    def _tell(self) -> None:
-        now = time.monotonic()
-        if self._started == self._total or now - self._last_line >= _PROGRESS_INTERVAL:
-            self._last_line = now
-            print(
-                f"[{now - self._begin:4.0f} s] case {self._started} of {self._total}", flush=True
-            )
+@asynccontextmanager
+async def echo_server(loop: str, log: Path) -> AsyncIterator[str]:
+    """Run the server under test; give its URL.
+
+    Args:
+        loop: ``"asyncio"`` or ``"uvloop"``.
+        log: the file that its stderr goes to.
+
+    Raises:
+        ProcessError: it did not start, ended early, or ended with an error.
+    """
+    command = [sys.executable, "-m", "conformance.echo_server", "--loop", loop]
+    async with running(command, env=own_environment(), log=log, stdin=True) as process:
+        yield f"ws://127.0.0.1:{await read_port(process, log)}/"
+        if process.returncode is not None:
+            raise ProcessError(f"the server ended early; see {log}")
+    # What its handlers raised is raised at its end.
+    if process.returncode != 0:
+        raise ProcessError(f"the server ended with {process.returncode}; see {log}")

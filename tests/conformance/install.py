@@ -33,6 +33,7 @@ import platform, sys
 ok = sys.version_info[:2] == (2, 7) and platform.python_implementation() == "CPython"
 sys.stdout.write(sys.executable if ok else "")
 """
+_RUN = "from autobahntestsuite.wstest import run; run()"
 _LIST_CASES = """
 import json, sys
 from autobahntestsuite.case import CaseBasename, Cases
@@ -59,14 +60,17 @@ class Suite:
         )
         return found
 
-    def command(self, *arguments: str) -> list[str]:
+    def command(self, *arguments: str, script: str = _RUN) -> list[str]:
         """Return the command that is ``wstest`` with `arguments`.
 
         It is not the script of that name: the path of its interpreter, in its first line, may
         be longer than the kernel takes.
+
+        Args:
+            arguments: of ``wstest``.
+            script: Python code that runs it, perhaps not as it is.
         """
-        start = "from autobahntestsuite.wstest import run; run()"
-        return [str(self.python), "-u", "-c", start, *arguments]
+        return [str(self.python), "-u", "-c", script, *arguments]
 
     @staticmethod
     def environment() -> dict[str, str]:

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-__all__ = ["ProcessError", "running"]
+__all__ = ["ProcessError", "own_environment", "read_port", "running"]
 
+_START_TIMEOUT = 20.0  # seconds
 _END_TIMEOUT = 10.0  # seconds
 
 
 class ProcessError(Exception):
     """A process did not do what it was started for."""
+
+
+def own_environment() -> dict[str, str]:
+    """Return the environment variables for a program of this folder."""
+    tests = str(Path(__file__).resolve().parents[1])
+    path = os.pathsep.join(filter(None, [tests, os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path}
 
 
 @asynccontextmanager
@@ -68,3 +77,17 @@ async def _has_ended(process: Process) -> bool:
     except TimeoutError:
         return False
     return True
+
+
+async def read_port(process: Process, log: Path) -> int:
+    """Read the line that a server prints when it listens: its port.
+
+    Raises:
+        ProcessError: it does not come, or is no number; `log` says why.
+    """
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(_START_TIMEOUT):
+            return int(await process.stdout.readline())
+    except (TimeoutError, ValueError):
+        raise ProcessError(f"the server did not start; see {log}") from None

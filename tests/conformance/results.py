@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,16 +12,19 @@ __all__ = [
     "Result",
     "Results",
     "case_key",
+    "combine",
     "differences",
     "dump",
     "load",
     "named",
     "read_report",
+    "read_reports",
     "table",
 ]
 
 _BEHAVIORS = ("OK", "NON-STRICT", "FAILED", "UNIMPLEMENTED", "INFORMATIONAL")
 _CLOSES = ("OK", "FAILED", "WRONG CODE", "UNCLEAN", "FAILED BY CLIENT", "INFORMATIONAL")
+_BY_SEVERITY = ("OK", "INFORMATIONAL", "NON-STRICT", "UNIMPLEMENTED", "FAILED")
 _MOST_SHOWN = 20
 
 
@@ -88,11 +91,47 @@ def read_report(folder: Path) -> Results:
         OSError: there is no report, or not all of it.
         ValueError: the report cannot be read, or is not about one agent.
     """
-    agents = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    agents = read_reports(folder)
     if len(agents) != 1:
         raise ValueError(f"the report is about {len(agents)} servers and not one: {folder}")
-    (cases,) = agents.values()
-    return {case: _read_case(folder, found) for case, found in cases.items()}
+    (results,) = agents.values()
+    return results
+
+
+def read_reports(folder: Path) -> dict[str, Results]:
+    """Read what the suite wrote into `folder`: the results of each agent by its name.
+
+    Raises:
+        OSError: there is no report, or not all of it.
+        ValueError: the report cannot be read.
+    """
+    agents = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    return {
+        agent: {case: _read_case(folder, found) for case, found in cases.items()}
+        for agent, cases in agents.items()
+    }
+
+
+def combine(repetitions: Sequence[Results]) -> Results:
+    """Return the worst result of each case, with the time of all its repetitions.
+
+    A case that has no result in one of them has none.
+    """
+    combined: Results = {}
+    for case in set.intersection(*map(set, repetitions)):
+        found = [results[case] for results in repetitions]
+        worst = max(found, key=_severity)
+        details = worst.details
+        alike = found.count(worst)
+        if alike < len(found):
+            details = (f"It came out so {alike} times of {len(found)}.", *details)
+        seconds = sum(each.seconds for each in found)
+        combined[case] = Result(worst.behavior, worst.close, seconds, details)
+    return combined
+
+
+def _severity(result: Result) -> tuple[int, int]:
+    return _BY_SEVERITY.index(_verdict(result)), _CLOSES.index(result.close)
 
 
 def _read_case(folder: Path, found: Mapping[str, str | float]) -> Result:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from conformance import processes
+from conformance.batches import Run, run_batches
 from conformance.fuzzing_client import FuzzingClient
 from conformance.install import Suite
 from conformance.processes import running
@@ -41,15 +42,17 @@ if "1.4" not in agent:
 class Pretender(Suite):
     """A suite that needs no Python 2.7."""
 
-    def command(self, *arguments: str) -> list[str]:
+    def command(self, *arguments: str, script: str = "") -> list[str]:
         return [sys.executable, "-c", PRETENDER, arguments[-1]]
 
 
 def pretend(folder: Path, *cases: str, stall_timeout: float = 10.0) -> tuple[Results, list[str]]:
     """Run cases, one after the other; give the results and the problems."""
     suite = Pretender(Path(sys.executable))
-    client = FuzzingClient(suite, "ws://x", folder, jobs=1, stall_timeout=stall_timeout)
-    return asyncio.run(client.run(cases)), client.problems
+    run = Run(len(cases), stall_timeout)
+    client = FuzzingClient(suite, "ws://x", folder)
+    asyncio.run(run_batches(client, cases, run, jobs=1))
+    return run.results, run.problems
 
 
 def has_ended(pid: int) -> bool:

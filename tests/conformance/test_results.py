@@ -7,16 +7,31 @@ from pathlib import Path
 
 import pytest
 
-from conformance.cases import choose, plan
-from conformance.results import Result, case_key, differences, dump, load, read_report, table
-from conformance.run import EXPECTED, loopback
+from conformance.cases import choose, plan, share
+from conformance.configurations import CONFIGURATIONS, FOLDER, Configuration, select
+from conformance.results import (
+    Result,
+    case_key,
+    combine,
+    differences,
+    dump,
+    load,
+    read_report,
+    read_reports,
+    table,
+)
+from conformance.run import loopback, main
+from conformance.verdict import conclude, headings, ideal, read_expected, update
+
+EXPECTED = CONFIGURATIONS[0].expected
 
 OK = Result("OK", "OK")
 WORSE = Result("FAILED", "WRONG CODE", 1.5, ("Why.", "report.html"))
 
 
-def test_the_expected_results_are_all_a_server_can_reach() -> None:
-    expected = load(EXPECTED)
+@pytest.mark.parametrize("configuration", CONFIGURATIONS, ids=lambda each: each.name)
+def test_the_expected_results_are_all_one_can_reach(configuration: Configuration) -> None:
+    expected = load(configuration.expected)
     assert len(expected) == 517
     informative = {case for case, result in expected.items() if result != OK}
     assert informative == {"7.1.6", "7.13.1", "7.13.2"}
@@ -99,6 +114,68 @@ def test_reading_a_report(tmp_path: Path) -> None:
     assert found["1.2"].details == ("Late.", "Closed.", str(tmp_path / "bad.html"))
 
 
+def test_reading_a_report_about_several(tmp_path: Path) -> None:
+    good = {"behavior": "OK", "behaviorClose": "OK", "duration": 2, "reportfile": "none.json"}
+    index = {"a": {"1.1": good}, "b": {}}
+    (tmp_path / "index.json").write_text(json.dumps(index), encoding="utf-8")
+    assert read_reports(tmp_path) == {"a": {"1.1": OK}, "b": {}}
+    with pytest.raises(ValueError, match="about 2 servers"):
+        read_report(tmp_path)
+
+
+def test_the_worst_of_all_repetitions() -> None:
+    unclean = Result("OK", "UNCLEAN", 2.0, ("Dropped.",))
+    inform = Result("INFORMATIONAL", "INFORMATIONAL", 0.5)
+    first = {"1.1": OK, "1.2": Result("NON-STRICT", "OK"), "1.3": inform, "1.4": OK}
+    second = {"1.1": unclean, "1.2": WORSE, "1.3": inform}
+    found = combine([first, second, second])
+    assert found == {"1.1": unclean, "1.2": WORSE, "1.3": inform}
+    assert found["1.1"].details == ("It came out so 2 times of 3.", "Dropped.")
+    assert (found["1.1"].seconds, found["1.3"].seconds) == (4.0, 1.5)
+    assert found["1.3"].details == ()
+    assert combine([{}]) == {}
+
+
+def test_selecting_configurations() -> None:
+    names = {each.name for each in select(None, None, None)}
+    assert names == {"client-asyncio-read", "client-uvloop-read", "server-asyncio-handler"}
+    assert [each.name for each in select("server", "uvloop", None)] == ["server-uvloop-handler"]
+    callbacks = ["client-asyncio-callback", "client-uvloop-callback"]
+    assert [each.name for each in select(None, None, "callback")] == callbacks
+    assert select("server", None, "callback") == []
+    folders = {each.folder for each in CONFIGURATIONS}
+    assert len(folders) == len(CONFIGURATIONS)
+    assert all(each.parent == FOLDER for each in folders)
+
+
+def test_concluding(capsys: pytest.CaptureFixture[str]) -> None:
+    assert conclude({"1.1": OK}, {"1.1": OK}, [])
+    assert not conclude({"1.1": OK}, {"1.1": OK}, ["The server crashed."])
+    assert not conclude({"1.1": OK}, {"1.1": WORSE}, [])
+    assert not conclude({"1.1": WORSE}, {"1.1": OK}, [])
+    assert not conclude({"1.1": OK}, {"1.1": None}, [])
+    assert "The server crashed." in capsys.readouterr().out
+
+
+def test_the_ideal() -> None:
+    inform = Result("INFORMATIONAL", "INFORMATIONAL")
+    assert ideal({"1.1": WORSE, "7.1.6": inform}) == {"1.1": OK, "7.1.6": inform}
+
+
+def test_updating(tmp_path: Path) -> None:
+    path = tmp_path / "expected.txt"
+    update(path, {"1.1": OK, "1.9": OK}, ["1.1", "1.2", "1.9"], headings("client"))
+    update(path, {"1.2": WORSE}, ["1.1", "1.2", "1.3"], headings("client"))
+    expected, complaints = read_expected(path, ["1.1", "1.2", "1.3"])
+    assert expected == {"1.1": OK, "1.2": WORSE}
+    assert complaints == ["expected.txt lacks 1 of the cases: 1.3"]
+    _, complaints = read_expected(path, ["1.1"])
+    assert complaints == ["the suite does not know 1 of the cases: 1.2"]
+    found, (complaint,) = read_expected(tmp_path / "none.txt", [])
+    assert found == {}
+    assert "cannot be read" in complaint
+
+
 def test_choosing() -> None:
     every = sorted(load(EXPECTED), key=case_key)
     default = choose(reversed(every), [])
@@ -108,6 +185,17 @@ def test_choosing() -> None:
     assert choose(every, ["*"]) == every
     with pytest.raises(ValueError, match="no case matches '14"):
         choose(every, ["1.*", "14.*"])
+
+
+def test_sharing() -> None:
+    every = sorted(load(EXPECTED), key=case_key)
+    default = choose(every, [])
+    shares = [share(reversed(every), number, 3) for number in range(3)]
+    assert all(set(default) <= set(each) for each in shares)
+    dealt = [case for each in shares for case in each if case not in default]
+    assert sorted([*default, *dealt], key=case_key) == every
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    assert share(every, 0, 1) == every
 
 
 def test_the_plan_has_every_case_once() -> None:
@@ -126,3 +214,20 @@ def test_only_servers_of_this_machine(url: str) -> None:
     assert loopback("ws://127.0.0.1:80/x")
     with pytest.raises(Exception, match="loopback"):
         loopback(url)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--side", "client", "--url", "ws://127.0.0.1:80/"], "names a server"),
+        (["--side", "server", "--style", "callback"], "there are client-asyncio-read, "),
+        (["--all", "--spread"], "not allowed with"),
+        (["--repeat", "0"], "invalid positive value"),
+    ],
+)
+def test_a_command_line_that_makes_no_sense(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert says in capsys.readouterr().err

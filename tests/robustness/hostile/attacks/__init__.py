@@ -1,0 +1,3 @@
+"""What the hostile servers do; the table says what must come of it."""
+
+from __future__ import annotations
