@@ -14,7 +14,7 @@ from wsclient.testing.faults import Corrupt, Drop, Fault, Insert, Reset, Truncat
 
 MESSAGES = ["00000000".ljust(SIZE, "x"), "00000001".ljust(SIZE, "x")]
 CLOSE_SIZE = 2 + 2 + len("done")
-CONNECT_TIMEOUT = 1.0
+CONNECT_TIMEOUT = 0.5
 
 THEIR_CLOSE = [
     closed("closing_handshake", code=1000, clean=True, initiator="remote"),
