@@ -7,7 +7,7 @@ import ssl
 from dataclasses import dataclass
 
 from .certificates.peer import PeerCertificate
-from .handshake.context import HandshakeObject
+from .handshake.context import Established, HandshakeObject
 from .identity.identity import ClientIdentity
 
 __all__ = ["TLSInfo"]
@@ -78,19 +78,19 @@ class TLSInfo:
         tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
         if tls is None:
             return None
-        cipher = tls.cipher()
         watched = tls if isinstance(tls, HandshakeObject) else None
+        result = (watched and watched.result) or Established.of(tls)
         requested = None
         if watched is not None and watched.observed:
             requested = watched.certificate_request is not None
         return cls(
-            version=tls.version() or "",
-            cipher=cipher[0] if cipher else "",
-            alpn=tls.selected_alpn_protocol(),
-            peer_certificate=PeerCertificate.of(tls, watched.peer_chain if watched else None),
+            version=result.version,
+            cipher=result.cipher,
+            alpn=result.alpn,
+            peer_certificate=result.peer_certificate,
             identity_fingerprint=None if identity is None else identity.fingerprint_sha256,
             identity_generation=None if identity is None else identity.generation,
-            session_reused=bool(tls.session_reused),
+            session_reused=result.session_reused,
             certificate_requested=requested,
             server_side=server_side,
         )

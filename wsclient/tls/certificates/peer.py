@@ -42,7 +42,10 @@ class PeerCertificate:
             tls: has done its handshake.
             chain_der: the chain, where it is known; ``None`` asks `chain_of`.
         """
-        der = tls.getpeercert(binary_form=True)
+        try:
+            der = tls.getpeercert(binary_form=True)
+        except ValueError:
+            return None  # A server of TLS 1.2 has begun another handshake.
         if der is None:
             return None
         return cls(der, chain_of(tls) if chain_der is None else chain_der)

@@ -10,7 +10,7 @@ import threading
 import weakref
 from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from ..certificates.peer import PeerCertificate, chain_of
 from .checks import PeerChecks, PeerRefusedError
@@ -18,6 +18,7 @@ from .messages import CertificateRequest, Direction, HandshakeLog, HandshakeMess
 from .sessions import KeptSession, SessionStore
 
 __all__ = [
+    "Established",
     "HandshakeContext",
     "HandshakeObject",
     "HandshakeTrace",
@@ -78,15 +79,44 @@ def trace_handshakes(*, to_the_end: bool = False) -> Iterator[HandshakeTrace]:
         _trace.reset(token)
 
 
+class Established(NamedTuple):
+    """What a handshake came to. Under TLS 1.2 the next one may have begun when somebody asks."""
+
+    version: str
+    cipher: str
+    alpn: str | None
+    session_reused: bool
+    peer_certificate: PeerCertificate | None
+
+    @classmethod
+    def of(cls, tls: ssl.SSLObject, chain_der: tuple[bytes, ...] | None = None) -> Established:
+        """Return what `tls` tells now.
+
+        Args:
+            tls: has done its handshake.
+            chain_der: the chain of the peer's certificate, where it is known.
+        """
+        cipher = tls.cipher()
+        return cls(
+            tls.version() or "",
+            cipher[0] if cipher else "",
+            tls.selected_alpn_protocol(),
+            bool(tls.session_reused),
+            PeerCertificate.of(tls, chain_der),
+        )
+
+
 class HandshakeObject(ssl.SSLObject):
     """The TLS of one connection. `HandshakeContext.wrap_bio` makes it.
 
     Attributes:
         established: whether the handshake has succeeded, our own checks included.
+        result: what it came to then; ``None`` before.
         fault: what it failed with; ``None`` if it did not, or was broken off.
     """
 
     established = False
+    result: Established | None = None
     fault: ssl.SSLError | None = None
     # What wrap_bio sets, as the class cannot be given more arguments.
     _log: HandshakeLog | None = None
@@ -204,6 +234,7 @@ class HandshakeObject(ssl.SSLObject):
 
     def _establish(self) -> None:
         self.established = True
+        self.result = Established.of(self, self.peer_chain)
         self._outgoing = None
         context = _context_of(self)
         if not self._to_the_end:
