@@ -84,5 +84,6 @@ class Checker:
         self._results.add(scenario, self._loop, seen, figures)
         row = EXPECTED[scenario]
         assert seen.outcome == row.outcome, seen
-        assert row.least <= seen.seconds <= row.most, seen
+        # Event loops round the times of their timers.
+        assert row.least - 0.05 <= seen.seconds <= row.most, seen
         assert row.says in seen.said, seen
