@@ -171,7 +171,7 @@ async def test_upgrade_dropped_within_tls(
 
     server = RawServer(answer_into_the_void, tls=certificate.server_context(), host=SERVER)
     async with serving(network, server):
-        seen = await see_connecting(server.url, tls=trust, connect_timeout=0.5)
+        seen = await see_connecting(server.url, tls=trust, connect_timeout=1.5)
         assert network.hits
         # TLS asks for an answer to its goodbye, which never comes: nobody may wait for it.
         await no_socket_left(network)
