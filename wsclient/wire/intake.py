@@ -180,8 +180,9 @@ class Intake:
         return self.transport is not None and not self.transport.is_closing()
 
     def _set_pausing(self, pausing: bool) -> None:
-        if self._pausing is pausing or self.transport is None or self.transport.is_closing():
+        if self._pausing is pausing or not self._usable:
             return
+        assert self.transport is not None
         self._pausing = pausing
         try:
             if pausing:

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from robustness.sweeps.conversation import OPTIONS, Conversation
-from robustness.sweeps.faulty_memory import LOSSES, FaultyTransport, lose_at, raise_at
+from robustness.sweeps.faulty_memory import LOSSES, FaultyTransport, Plan, lose_at, raise_at
 from robustness.sweeps.stepping import quiet, sweep
-from wsclient import CloseCause, WebSocketClosedError
+from wsclient import CloseCause, WebSocketClientConnection, WebSocketClosedError
 from wsclient.testing import VirtualClockLoop, connection_pair
 
 COMPRESSION = pytest.mark.parametrize("compression", [None, {}], ids=["plain", "compressed"])
@@ -31,25 +31,34 @@ def loop_factory() -> object:
     return VirtualClockLoop
 
 
+async def converse(
+    compression: dict[str, Any] | None, plan: Plan
+) -> tuple[WebSocketClientConnection, Conversation]:
+    """Run a conversation to its end, which no time limit brings about."""
+    clock = asyncio.get_running_loop().time
+    start = clock()
+    async with connection_pair(compression_options=compression, **OPTIONS) as ends:
+        conversation = Conversation(*ends)
+        await conversation.run()
+        took = clock() - start
+    where = f"{plan.failed}: {conversation}"
+    assert took < INSTANT, f"only a time limit ended it after {took} s: {where}"
+    return ends[0], conversation
+
+
 @COMPRESSION
 @pytest.mark.parametrize("kind", LOSSES)
 async def test_transport_is_lost(
     kind: str, compression: dict[str, Any] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loss = LOSSES[kind]
-    clock = asyncio.get_running_loop().time
     async with quiet() as watch:
 
         async def trial(number: int) -> bool:
             plan = lose_at(number, loss)
             FaultyTransport.install(monkeypatch, plan)
-            start = clock()
-            async with connection_pair(compression_options=compression, **OPTIONS) as ends:
-                conversation = Conversation(*ends)
-                await conversation.run()
-                took = clock() - start
+            client, conversation = await converse(compression, plan)
             where = f"{plan.failed}: {conversation}"
-            assert took < INSTANT, f"only a time limit ended it after {took} s: {where}"
             info = conversation.check()
             if plan.failed is None:
                 assert info.clean and not conversation.refused and not conversation.errors
@@ -57,9 +66,9 @@ async def test_transport_is_lost(
                 assert info.cause is loss.cause, where
                 assert info.exception is plan.error, where
                 assert info.received is None and not info.clean and info.code == 1006
-            assert await ends[0].read_message() is None
+            assert await client.read_message() is None
             with pytest.raises(WebSocketClosedError):
-                ends[0].write_message("too late")
+                client.write_message("too late")
             await watch.restored()
             return plan.failed is not None
 
@@ -79,19 +88,13 @@ async def test_operation_raises(
 
     Nobody knows how much of a frame has left when its writing raised, so nothing may follow it.
     """
-    clock = asyncio.get_running_loop().time
     async with quiet() as watch:
 
         async def trial(number: int) -> bool:
             plan = raise_at(number, error, frozenset({name}))
             FaultyTransport.install(monkeypatch, plan)
-            start = clock()
-            async with connection_pair(compression_options=compression, **OPTIONS) as ends:
-                conversation = Conversation(*ends)
-                await conversation.run()
-                took = clock() - start
+            _, conversation = await converse(compression, plan)
             where = f"{plan.failed}: {conversation}"
-            assert took < INSTANT, f"only a time limit ended it after {took} s: {where}"
             info = conversation.check()
             if plan.failed is None:
                 assert info.clean
