@@ -206,12 +206,12 @@ class HandshakeObject(ssl.SSLObject):
             self._fail(exc)
             raise
         if not self.established:
-            self._check()
-            self._establish()
+            self._establish(self._check())
 
-    def _check(self) -> None:
+    def _check(self) -> Established:
         checks = _context_of(self).checks
         try:
+            result = Established.of(self, self.peer_chain)
             if self._wanted is not None and not _is_same_name(self._wanted, self.server_hostname):
                 raise PeerRefusedError(
                     "not_authorized",
@@ -220,7 +220,7 @@ class HandshakeObject(ssl.SSLObject):
                     "Leave session= out, or server_hostname=.",
                 )
             if checks:
-                checks.check(PeerCertificate.of(self, self.peer_chain))
+                checks.check(result.peer_certificate)
         except BaseException as exc:
             self._fail(exc)
             # Under TLS 1.3 our certificate still lies there. A loop that sends what is left, for
@@ -231,10 +231,11 @@ class HandshakeObject(ssl.SSLObject):
             if isinstance(exc, PeerRefusedError):
                 self._refusal = exc
             raise
+        return result
 
-    def _establish(self) -> None:
+    def _establish(self, result: Established) -> None:
         self.established = True
-        self.result = Established.of(self, self.peer_chain)
+        self.result = result
         self._outgoing = None
         context = _context_of(self)
         if not self._to_the_end:
