@@ -7,6 +7,7 @@ import functools
 import gc
 import inspect
 import socket
+import sys
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -21,8 +22,15 @@ TEST_TIMEOUT = 30.0
 """Seconds that one async test may take."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let all tests run on the event loops' own transports, as without the extra ``fast``."""
+    parser.addoption("--without-fast", action="store_true", help="as if aiofastnet were missing")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Announce the markers of the bed."""
+    if config.getoption("--without-fast"):
+        sys.modules["aiofastnet"] = None  # type: ignore[assignment]  # importing it fails then
     config.addinivalue_line(
         "markers", "abilities(*names): run with the peers that have all of these abilities"
     )

@@ -13,10 +13,10 @@ from fuzzing.registry import named_target
 from fuzzing.replay import function_of, replay, seeds_of
 from fuzzing.targets import urls
 from wsclient.errors import IdentityError
-from wsclient.protocol import accepting, handshake
+from wsclient.protocol import accepting, codec_pure, handshake
+from wsclient.protocol import messages as ws_messages
 from wsclient.protocol.deflate import Inflater
 from wsclient.protocol.frames import FrameParser, apply_mask
-from wsclient.protocol.messages import MessageAssembler
 from wsclient.testing.frames import encode_frame
 from wsclient.tls.certificates import facts
 from wsclient.tls.handshake import messages
@@ -54,9 +54,12 @@ BREAKS = [
     pytest.param(
         "codec", FrameParser, "_check_head", lambda *_: None, id="codec: reserved is allowed"
     ),
+    pytest.param(
+        "codec", codec_pure, "build_frame", lambda *_, **__: b"\x82\x00", id="codec: one twin"
+    ),
     pytest.param("messages", Inflater, "_run", without_limit, id="messages: no limit"),
     pytest.param(
-        "messages", MessageAssembler, "_check_surrogate", lambda _: None, id="messages: too late"
+        "messages", ws_messages, "_check_surrogate", lambda _: None, id="messages: too late"
     ),
     pytest.param(
         "messages", Inflater, "_check_boundary", lambda _: None, id="messages: cut short"

@@ -12,6 +12,9 @@ import re
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
+from importlib import import_module
+from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
 from unittest import TestCase
 
@@ -21,8 +24,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine
 
 from wsclient.errors import MessageTooBigError, ProtocolError
+from wsclient.protocol import codec_pure
 from wsclient.protocol.deflate import Inflater
-from wsclient.protocol.frames import FrameParser, build_frame
+from wsclient.protocol.frames import FrameParser
 from wsclient.protocol.messages import MessageAssembler
 from wsclient.protocol.opcodes import Opcode
 from wsclient.protocol.roles import Role
@@ -33,6 +37,7 @@ __all__ = [
     "DAMAGES",
     "SETTINGS",
     "SIZES",
+    "TWINS",
     "Codec",
     "Damage",
     "Fault",
@@ -102,14 +107,55 @@ class Codec(NamedTuple):
         name: what to call it in a report.
         parser: makes a parser, as `wsclient.protocol.frames.FrameParser` does.
         build: builds a frame, as `wsclient.protocol.frames.build_frame` does.
+        from_buffer: makes a parser that is fed as a connection does it.
     """
 
     name: str
     parser: Callable[..., FrameParser]
     build: Callable[..., bytes]
+    from_buffer: Callable[..., FrameParser]
 
 
-CODECS = [Codec("python", FrameParser, build_frame)]
+class _FromBuffer(FrameParser):
+    """A parser that is fed as a connection does it.
+
+    What has come stands in memory that is used again; what belongs to a large message is put
+    where the message will be.
+    """
+
+    def feed(self, data: bytes | memoryview) -> None:
+        """Feed, and overwrite what was fed."""
+        buffer = bytearray(data)
+        view = memoryview(buffer)
+        while self.room is not None and view:
+            count = min(len(self.room), len(view))
+            self.room[:count] = view[:count]
+            self.filled(count)
+            view = view[count:]
+        try:
+            super().feed(view)
+        finally:
+            buffer[:] = b"\xa5" * len(buffer)
+
+
+def _codec(inner: ModuleType) -> Codec:
+    return Codec(
+        inner.NAME,
+        partial(FrameParser, inner=inner),
+        inner.build_frame,
+        partial(_FromBuffer, inner=inner),
+    )
+
+
+TWINS: list[ModuleType] = [codec_pure]
+"""The inner loops in Python, and compiled where they are."""
+
+try:
+    TWINS.append(import_module("wsclient.protocol._codec"))
+except ImportError:
+    pass
+
+CODECS = [_codec(twin) for twin in TWINS]
 """Every codec there is; each law of the codec runs with each."""
 
 each_codec = pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.name)
@@ -216,11 +262,27 @@ def receive(chunks: Iterable[bytes], setting: Setting, codec: Codec = CODECS[0])
 def receive_in_one_way(
     wire: bytes, sizes: list[int], setting: Setting, codec: Codec = CODECS[0]
 ) -> Outcome:
-    """Receive a stream whole, in chunks and byte by byte; all must come to the same."""
+    """Receive a stream whole, in chunks and byte by byte; all must come to the same.
+
+    The chunks are read from a buffer, the rest is fed as it is.
+    """
     whole = receive([wire], setting, codec)
-    assert receive(cut(wire, sizes), setting, codec) == whole
-    assert receive(singly(wire), setting, codec) == whole
+    from_buffer = codec._replace(parser=codec.from_buffer)
+    for each in (
+        receive(cut(wire, sizes), setting, from_buffer),
+        receive(singly(wire), setting, codec),
+    ):
+        assert each == whole or _may_be_either(each, whole, setting)
     return whole
+
+
+def _may_be_either(first: Outcome, second: Outcome, setting: Setting) -> bool:
+    """Tell whether a compressed message was wrong for one, and too big for the other.
+
+    Where it is both, this depends on how much of it zlib has seen before what is wrong.
+    """
+    codes = {outcome[1] and outcome[1].close_code for outcome in (first, second)}
+    return setting.window_bits is not None and codes == {1007, 1009} and first[0] == second[0]
 
 
 def cut(wire: bytes, sizes: list[int]) -> list[bytes]:

@@ -6,6 +6,7 @@ import json
 import random
 import tracemalloc
 import zlib
+from types import ModuleType
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +20,8 @@ from wsclient.protocol.deflate import (
     Inflater,
     negotiate,
 )
+
+pytestmark = pytest.mark.usefixtures("each_zlib")
 
 BITS = st.integers(8, 15)
 MAYBE_BITS = st.none() | BITS
@@ -421,8 +424,10 @@ def test_failed_call_does_not_disturb_the_stream() -> None:
         assert inflate(inflater, deflater.compress(payload)) == payload
 
 
-def test_interrupted_call_does_not_disturb_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = zlib.compressobj
+def test_interrupted_call_does_not_disturb_the_stream(
+    monkeypatch: pytest.MonkeyPatch, each_zlib: ModuleType
+) -> None:
+    real = each_zlib.compressobj
     interrupt = False
 
     class Stream:
@@ -430,15 +435,16 @@ def test_interrupted_call_does_not_disturb_the_stream(monkeypatch: pytest.Monkey
             self.stream = real(level, method, bits, mem_level)
 
         def compress(self, data: bytes) -> bytes:
-            return self.stream.compress(data)
+            done: bytes = self.stream.compress(data)
+            return done
 
         def flush(self, mode: int) -> bytes:
-            data = self.stream.flush(mode)
+            data: bytes = self.stream.flush(mode)
             if interrupt:
                 raise KeyboardInterrupt
             return data
 
-    monkeypatch.setattr(zlib, "compressobj", Stream)
+    monkeypatch.setattr(each_zlib, "compressobj", Stream)
     deflater = Deflater(window_bits=15, no_context_takeover=False)
     inflater = Inflater(window_bits=15, no_context_takeover=False)
     assert inflate(inflater, deflater.compress(b"before")) == b"before"
@@ -571,13 +577,13 @@ def test_context_is_taken_over() -> None:
         pytest.param(raw(b"one") + b"\xff\xff", id="rubbish-behind-final-block"),
     ],
 )
-def test_invalid_data(data: bytes, no_takeover: bool, size: int) -> None:
+def test_invalid_data(data: bytes, no_takeover: bool, size: int, each_zlib: ModuleType) -> None:
     inflater = Inflater(window_bits=15, no_context_takeover=no_takeover)
     with pytest.raises(ProtocolError) as caught:
         inflate(inflater, data, size=size, limit=1000)
     assert caught.value.close_code == 1007
     assert "RFC 7692, section 7.2" in str(caught.value)
-    assert caught.value.__cause__ is None or isinstance(caught.value.__cause__, zlib.error)
+    assert caught.value.__cause__ is None or isinstance(caught.value.__cause__, each_zlib.error)
 
 
 NOISE = random.Random(1).randbytes(600)
@@ -672,12 +678,13 @@ def test_what_the_end_would_bring_out_was_cut() -> None:
 
 @pytest.mark.parametrize("strategy", [zlib.Z_DEFAULT_STRATEGY, zlib.Z_FIXED, zlib.Z_HUFFMAN_ONLY])
 @pytest.mark.parametrize("level", [1, 9])
-def test_a_message_cut_anywhere_is_found_out(level: int, strategy: int) -> None:
+@pytest.mark.parametrize("alone", [False, True], ids=["takeover", "alone"])
+def test_a_message_cut_anywhere_is_found_out(level: int, strategy: int, alone: bool) -> None:
     text = json.dumps([{"id": i * 7919 % 100, "name": f"user {i}"} for i in range(30)]).encode()
     stream = zlib.compressobj(level, zlib.DEFLATED, -15, 8, strategy)
     data = (stream.compress(text) + stream.flush(zlib.Z_SYNC_FLUSH))[:-4]
     for cut in range(1, len(data)):
-        inflater = Inflater(window_bits=15, no_context_takeover=False)
+        inflater = Inflater(window_bits=15, no_context_takeover=alone)
         inflater.feed(data[:cut], None)
         with pytest.raises(ProtocolError, match="ends in the middle"):
             inflater.finish()

@@ -60,6 +60,10 @@ class Log:
         self.events.append(("data", *head, self.payload))
         self.head = None
 
+    def whole(self, message: bytes) -> None:
+        assert type(message) is bytes
+        self.deliver(message)
+
     def control(self, opcode: int, payload: bytes) -> None:
         assert self.head is None
         assert type(payload) is bytes
@@ -363,8 +367,8 @@ def test_a_frame_cut_in_two_is_handed_over_as_it_comes() -> None:
     """A long message is not held back until all of it is there."""
     log = Log()
     parser = FrameParser(log.deliver, log, max_message_size=0)
-    parser.feed(server_frame(BINARY, bytes(1000))[:500])
-    assert log.head == (BINARY, True, False, 1000)
+    parser.feed(server_frame(TEXT, bytes(1000))[:500])
+    assert log.head == (TEXT, True, False, 1000)
     assert len(log.payload) == 500 - 4
     parser.feed(bytes(100))
     assert len(log.payload) == 600 - 4

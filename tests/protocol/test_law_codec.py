@@ -156,6 +156,7 @@ def raw_inflate(stream: zlib._Decompress, data: bytes) -> bytes:
     return stream.decompress(data + TRAILER)
 
 
+@pytest.mark.usefixtures("each_zlib")
 @law(80)
 @given(conversations(), WINDOWS, st.booleans(), LEVELS, MEMORY, SIZES)
 def test_what_is_deflated_comes_back(
@@ -183,6 +184,7 @@ def test_what_is_deflated_comes_back(
         assert raw_inflate(reference, data) == message
 
 
+@pytest.mark.usefixtures("each_zlib")
 @law(60)
 @given(
     conversations(),
@@ -220,6 +222,7 @@ def test_what_zlib_deflates_is_read(
         inflater.finish()
 
 
+@pytest.mark.usefixtures("each_zlib")
 @each_codec
 @pytest.mark.parametrize("sender", list(Role), ids=lambda role: role.value)
 @law(40)

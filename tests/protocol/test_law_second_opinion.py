@@ -10,6 +10,7 @@ import codecs
 import logging
 from typing import Any, NamedTuple
 
+import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 from websockets.extensions.permessage_deflate import PerMessageDeflate
@@ -156,6 +157,7 @@ def test_anything(codec: Codec, data: st.DataObject, setting: Setting) -> None:
     compare(data.draw(junk(setting)), setting, codec)
 
 
+@pytest.mark.usefixtures("each_zlib")
 @each_codec
 @law(100)
 @given(st.data(), SETTINGS)
@@ -169,6 +171,7 @@ def test_without_a_fault(codec: Codec, data: st.DataObject, setting: Setting) ->
     compare(stream.wire, setting, codec)
 
 
+@pytest.mark.usefixtures("each_zlib")
 @each_codec
 @law(60)
 @given(

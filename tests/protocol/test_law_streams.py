@@ -31,6 +31,8 @@ from wsclient.errors import MessageTooBigError, ProtocolError
 from wsclient.protocol.roles import Role
 from wsclient.testing.frames import encode_frame
 
+pytestmark = pytest.mark.usefixtures("each_zlib")
+
 TRAILER = b"\x00\x00\xff\xff"
 
 

@@ -20,6 +20,8 @@ from wsclient.protocol.messages import MessageAssembler
 from wsclient.protocol.opcodes import Opcode
 from wsclient.testing.frames import encode_frame as frame
 
+pytestmark = pytest.mark.usefixtures("each_zlib")
+
 CONTINUATION, TEXT, BINARY = Opcode.CONTINUATION, Opcode.TEXT, Opcode.BINARY
 PING, PONG = Opcode.PING, Opcode.PONG
 

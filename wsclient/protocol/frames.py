@@ -1,10 +1,9 @@
-"""The frame codec: bytes to whole messages, and payloads to frames (RFC 6455, section 5).
+"""From bytes to frames, and what is wrong with them (RFC 6455, section 5).
 
-`FrameParser.feed` takes a chunk of any size. A data frame that is a whole, uncompressed
-message and lies whole in the chunk leaves it in one step, through `deliver`. Everything else
-(control frames, fragments, compressed frames, frames that the chunk cuts in two) goes piece
-by piece to a `FrameSink`. Together with `build_frame` this is the interface that a compiled
-twin can take over.
+`FrameParser.feed` takes a chunk of any size. Messages that lie whole in it, each in one plain
+frame, leave it in the loop of `codec.take_messages`, which may be compiled. Everything else
+(control frames, fragments, compressed frames, frames that the chunk cuts in two) is taken frame
+by frame, here, and goes piece by piece to a `FrameSink`.
 
 The parser checks what a single frame and the order of frames can get wrong; the sink checks
 what the content of a message can get wrong.
@@ -12,33 +11,37 @@ what the content of a message can get wrong.
 
 from __future__ import annotations
 
-import functools
-import os
+import sys
 from collections.abc import Callable
-from typing import Protocol
+from types import ModuleType
+from typing import Any, Final, Protocol
 
 from ..errors import ProtocolError
+from .codec import apply_mask, build_frame, codec
 from .opcodes import Opcode
 from .roles import Role
 
-__all__ = ["FrameParser", "FrameSink", "apply_mask", "build_frame"]
+__all__ = ["READ_DIRECTLY", "FrameParser", "FrameSink", "apply_mask", "build_frame"]
 
-_TEXT_FRAME = 0x81
-_BINARY_FRAME = 0x82
-_FIN = 0x80
-_RSV1 = 0x40
-_RSV23 = 0x30
-_MASKED = 0x80
-_LONG_LENGTH = 0x80
-_KEY_SIZE = 4
-_CONTROL = 0x8
-_MAX_CONTROL_PAYLOAD = 125
-_OPCODES = frozenset(Opcode)
+_BINARY_FRAME: Final = 0x82
+_FIN: Final = 0x80
+_RSV1: Final = 0x40
+_RSV23: Final = 0x30
+_MASKED: Final = 0x80
+_LONG_LENGTH: Final = 0x80
+_KEY_SIZE: Final = 4
+_CONTROL: Final = 0x8
+_MAX_CONTROL_PAYLOAD: Final = 125
+_OPCODES: Final = frozenset(Opcode)
 
-_KEY_POOL_SIZE = 4096
+READ_DIRECTLY: Final = 64 * 1024
+"""Bytes still to come of a message from which a read into its own memory is worth it.
 
-_TABLES_PAY_OFF = 1024
-"""Payload bytes from which masking by tables is faster than by integers."""
+With less, a read that also takes what stands behind the message saves a system call.
+"""
+
+_LARGEST_AT_ONCE: Final = 256 * 1024 * 1024
+"""Bytes of the largest message that gets all its memory on the word of its header."""
 
 
 class FrameSink(Protocol):
@@ -53,6 +56,9 @@ class FrameSink(Protocol):
     def end(self) -> None:
         """End the frame begun last."""
 
+    def whole(self, message: bytes) -> None:
+        """Take a whole binary message, which was too large for one chunk."""
+
     def control(self, opcode: int, payload: bytes) -> None:
         """Take a whole control frame."""
 
@@ -63,12 +69,18 @@ class FrameParser:
     After an error, and after a Close frame, the parser ignores all further bytes: nothing
     that follows may be processed (RFC 6455, sections 5.5.1 and 7.1.7).
 
+    Attributes:
+        room: where the next bytes may be received directly, which `filled` is then told; ``None``
+            while nothing large is underway. It changes with each call.
+
     Args:
-        deliver: called with each whole message, in order: ``str`` for text, else ``bytes``.
+        deliver: called with each message that lies whole in a chunk, in order: ``str`` for text,
+            else ``bytes``.
         sink: takes everything else, in order with the calls of `deliver`.
         max_message_size: bytes; a longer frame is refused by its header alone. 0 is no limit.
         compression: whether permessage-deflate was agreed, so that RSV1 may be set.
         role: which end we are: a client takes unmasked frames only, a server masked ones only.
+        inner: the inner loops, `codec_pure` or its compiled twin.
     """
 
     __slots__ = (
@@ -77,12 +89,17 @@ class FrameParser:
         "_ended",
         "_fragmented",
         "_key",
+        "_limit",
+        "_make_memory",
         "_masked",
-        "_max_message_size",
+        "_memory",
         "_peer",
+        "_plain",
         "_remaining",
         "_rest",
         "_sink",
+        "_take",
+        "room",
     )
 
     def __init__(
@@ -93,52 +110,83 @@ class FrameParser:
         max_message_size: int,
         compression: bool = False,
         role: Role = Role.CLIENT,
+        inner: ModuleType = codec,
     ) -> None:
         self._deliver = deliver
         self._sink = sink
-        self._max_message_size = max_message_size
+        # The compiled loop counts in the machine's numbers.
+        self._limit = min(max_message_size or sys.maxsize, sys.maxsize)
         self._compression = compression
         self._peer = role.peer
         self._masked = role is Role.SERVER
+        self._take = inner.take_messages
+        self._make_memory = inner.MessageMemory
+        self._memory: Any = None
+        self.room: memoryview | None = None
         self._key = b""
         self._rest = b""
         self._remaining = 0
         self._fragmented = False
         self._ended = False
+        self._plain = not self._masked
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes | memoryview) -> None:
         """Parse the next bytes, in chunks of any size.
 
         Messages before a faulty frame in the same chunk are delivered before the error.
+
+        Args:
+            data: is not needed any more afterwards.
 
         Raises:
             ProtocolError: a frame breaks RFC 6455 or RFC 7692.
             MessageTooBigError: a message is longer than `max_message_size`.
         """
-        if self._ended:
-            return
         try:
             position = 0
-            if self._remaining:
-                position = self._feed_payload(data, 0)
-            elif self._rest:
-                data = self._rest + data
-            self._rest = b""
-            if self._masked:
-                self._parse_masked(data, position)
-            else:
-                self._parse(data, position)
+            if self._plain:
+                position = self._take(data, 0, self._limit, self._deliver)
+                if position == len(data):
+                    return
+            self._feed_all_kinds(data, position)
+        except UnicodeDecodeError as exc:
+            self._ended, self._plain = True, False
+            raise self._not_utf8(exc) from exc
         except BaseException:
-            self._ended = True
+            self._ended, self._plain = True, False
             raise
 
-    def _parse(self, data: bytes, position: int) -> None:
-        # The hot loop: it stays one function so that a message costs one deliver call.
+    def filled(self, count: int) -> None:
+        """Take note of so many bytes received into `room`."""
+        assert self.room is not None
+        self._remaining -= count
+        self.room = self.room[count:]
+        self._plain = not self._remaining
+        self._end_piece()
+
+    def _feed_all_kinds(self, data: bytes | memoryview, position: int) -> None:
+        if self._ended:
+            return
+        if self._make_memory is None:
+            data = bytes(data)  # Which the loops in Python would do for each frame.
+        if self._remaining:
+            position = self._feed_payload(data, position)
+        elif self._rest:
+            data = self._rest + data
+        self._rest = b""
+        if self._masked:
+            self._parse_masked(data, position)
+            return
+        self._parse(data, position)
+        self._plain = not (self._ended or self._remaining or self._rest or self._fragmented)
+
+    def _parse(self, data: bytes | memoryview, position: int) -> None:
         size = len(data)
-        deliver = self._deliver
-        limit = self._max_message_size
-        while size - position >= 2:
-            head = data[position]
+        while not self._ended:
+            if not self._fragmented:
+                position = self._take(data, position, self._limit, self._deliver)
+            if size - position < 2:
+                break
             length = data[position + 1]
             start = position + 2
             if length > 125:
@@ -148,28 +196,16 @@ class FrameParser:
                 if start > size:
                     break
                 length = self._long_length(data, position + 2, start)
-            stop = start + length
-            if stop <= size and not self._fragmented and not (limit and length > limit):
-                if head == _BINARY_FRAME:
-                    deliver(data[start:stop])
-                    position = stop
-                    continue
-                if head == _TEXT_FRAME:
-                    deliver(self._decode(data[start:stop]))
-                    position = stop
-                    continue
             position = self._parse_other(data, position, start, length)
-            if self._ended:
-                return
             if self._rest:
                 return
         if position < size:
-            self._rest = data[position:]
+            self._rest = bytes(data[position:])
 
-    def _parse_masked(self, data: bytes, position: int) -> None:
+    def _parse_masked(self, data: bytes | memoryview, position: int) -> None:
         # The loop of a server, which has no fast path: all goes to the sink.
         size = len(data)
-        while size - position >= 2:
+        while size - position >= 2 and not self._ended:
             length = data[position + 1] ^ _MASKED
             if length & _MASKED:
                 raise self._wrong_masking()
@@ -179,16 +215,16 @@ class FrameParser:
             if length > 125:
                 length = self._long_length(data, position + 2, start)
             position = self._parse_other(data, position, start + _KEY_SIZE, length)
-            if self._ended or self._rest:
+            if self._rest:
                 return
         if position < size:
-            self._rest = data[position:]
+            self._rest = bytes(data[position:])
 
     def _wrong_masking(self) -> ProtocolError:
         wrong = "frame without a mask" if self._masked else "masked frame"
         return ProtocolError(f"The {self._peer} sent a {wrong}", section="RFC 6455, section 5.1")
 
-    def _long_length(self, data: bytes, start: int, stop: int) -> int:
+    def _long_length(self, data: bytes | memoryview, start: int, stop: int) -> int:
         # RFC 6455, section 5.2: the minimal number of bytes must be used, and the most
         # significant bit of the 64-bit form must be 0.
         length = int.from_bytes(data[start:stop], "big")
@@ -204,22 +240,32 @@ class FrameParser:
             )
         return length
 
-    def _parse_other(self, data: bytes, position: int, start: int, length: int) -> int:
-        """Take a frame off the fast path; return where the next one starts."""
+    def _parse_other(
+        self, data: bytes | memoryview, position: int, start: int, length: int
+    ) -> int:
+        """Take a frame of any kind; return where the next one starts."""
         head = data[position]
         opcode = head & 0x0F
         self._check_head(head, opcode)
         if opcode & _CONTROL:
             return self._parse_control(data, position, start, length)
+        self._remaining = length
+        if head == _BINARY_FRAME and not self._masked and self._may_have_memory(length):
+            self._memory = self._make_memory(length)
+            self.room = memoryview(self._memory)
+            return self._feed_payload(data, start)
         fin = bool(head & _FIN)
         self._fragmented = not fin
         self._sink.begin(opcode, fin=fin, compressed=bool(head & _RSV1), length=length)
-        self._remaining = length
-        self._key = data[start - _KEY_SIZE : start] if self._masked else b""
+        self._key = bytes(data[start - _KEY_SIZE : start]) if self._masked else b""
         if length == 0:
             self._sink.end()
             return start
         return self._feed_payload(data, start)
+
+    def _may_have_memory(self, length: int) -> bool:
+        most = min(self._limit, _LARGEST_AT_ONCE)
+        return self._make_memory is not None and 2 <= length <= most
 
     def _check_head(self, head: int, opcode: int) -> None:
         if opcode not in _OPCODES:
@@ -260,7 +306,9 @@ class FrameParser:
                 section="RFC 7692, section 6",
             )
 
-    def _parse_control(self, data: bytes, position: int, start: int, length: int) -> int:
+    def _parse_control(
+        self, data: bytes | memoryview, position: int, start: int, length: int
+    ) -> int:
         # RFC 6455, section 5.5: not fragmented, 125 bytes at most.
         opcode = data[position] & 0x0F
         name = Opcode(opcode).name.lower()
@@ -275,132 +323,49 @@ class FrameParser:
             )
         stop = start + length
         if stop > len(data):
-            self._rest = data[position:]
+            self._rest = bytes(data[position:])
             return position
         if opcode == Opcode.CLOSE:
             self._ended = True
-        payload = data[start:stop]
+        payload = bytes(data[start:stop])
         if self._masked:
-            payload = bytes(apply_mask(payload, data[start - _KEY_SIZE : start]))
+            payload = apply_mask(payload, bytes(data[start - _KEY_SIZE : start]))
         self._sink.control(opcode, payload)
         return stop
 
-    def _feed_payload(self, data: bytes, start: int) -> int:
-        """Hand over payload bytes of the frame begun last; return where they stop."""
-        stop = start + self._remaining
-        piece = data[start:stop]
-        self._remaining -= len(piece)
-        if piece:
+    def _feed_payload(self, data: bytes | memoryview, start: int) -> int:
+        """Take payload bytes of the frame begun last; return where they stop."""
+        piece = data[start : start + self._remaining]
+        count = len(piece)
+        self._remaining -= count
+        if self.room is not None:
+            self.room[:count] = piece
+            self.room = self.room[count:]
+        elif count:
+            piece = bytes(piece)
             self._sink.piece(self._unmask(piece) if self._masked else piece)
-        if not self._remaining:
+        self._end_piece()
+        return start + count
+
+    def _end_piece(self) -> None:
+        if self._remaining:
+            return
+        if self._memory is None:
             self._sink.end()
-        return start + len(piece)
+            return
+        memory, self._memory, self.room = self._memory, None, None
+        self._sink.whole(memory.finish())
 
     def _unmask(self, piece: bytes) -> bytes:
         key = self._key
         # The next piece begins with the byte of the key that follows here.
         turn = len(piece) % 4
         self._key = key[turn:] + key[:turn]
-        return bytes(apply_mask(piece, key))
+        return apply_mask(piece, key)
 
-    def _decode(self, payload: bytes) -> str:
-        try:
-            return payload.decode()
-        except UnicodeDecodeError as exc:
-            raise ProtocolError(
-                f"The {self._peer} sent a text message that is not UTF-8 at byte {exc.start}",
-                section="RFC 6455, section 8.1",
-                close_code=1007,
-            ) from exc
-
-
-def build_frame(
-    opcode: int,
-    payload: bytes | bytearray | memoryview,
-    *,
-    fin: bool = True,
-    compressed: bool = False,
-    masked: bool = True,
-    masking_key: bytes | None = None,
-) -> bytes:
-    """Build one frame, masked as a client sends it (RFC 6455, sections 5.2 and 5.3).
-
-    Args:
-        opcode: what the frame carries.
-        payload: at most 2**63 - 1 bytes; a memoryview must be of single bytes.
-        fin: whether this is the last frame of its message.
-        compressed: whether to set RSV1 (RFC 7692, section 6).
-        masked: ``False`` builds it as a server sends it.
-        masking_key: 4 bytes; ``None`` takes a fresh key from the operating system's random
-            source.
-
-    Returns:
-        header, masking key and masked payload; or header and payload.
-    """
-    head = opcode | (_FIN if fin else 0) | (_RSV1 if compressed else 0)
-    mask_bit = _MASKED if masked else 0
-    length = len(payload)
-    if length < 126:
-        header = bytes((head, mask_bit | length))
-    elif length < 65536:
-        header = bytes((head, mask_bit | 126)) + length.to_bytes(2, "big")
-    else:
-        header = bytes((head, mask_bit | 127)) + length.to_bytes(8, "big")
-    if not masked:
-        return header + payload
-    key = _next_key() if masking_key is None else masking_key
-    return b"".join((header, key, apply_mask(payload, key)))
-
-
-def apply_mask(payload: bytes | bytearray | memoryview, key: bytes) -> bytes | bytearray:
-    """Mask or unmask a payload with a 4-byte key (RFC 6455, section 5.3)."""
-    length = len(payload)
-    if length < _TABLES_PAY_OFF:
-        # One exclusive-or of two huge integers: few steps, but slow ones.
-        repeated = (key * (length // 4 + 1))[:length]
-        masked = int.from_bytes(payload, "little") ^ int.from_bytes(repeated, "little")
-        return masked.to_bytes(length, "little")
-    # Each of the four interleaved slices has one byte of the key, and so one table.
-    result = bytearray(payload)
-    for offset in range(4):
-        result[offset::4] = result[offset::4].translate(_exclusive_or_table(key[offset]))
-    return result
-
-
-@functools.cache
-def _exclusive_or_table(byte: int) -> bytes:
-    return bytes(value ^ byte for value in range(256))
-
-
-class _KeyPool:
-    """Masking keys from the operating system, fetched many at a time.
-
-    A system call per frame would cost more than the frame (RFC 6455, section 10.3, asks for a
-    strong source of entropy, not for one call each).
-    """
-
-    __slots__ = ("_keys",)
-
-    def __init__(self) -> None:
-        self._keys: list[bytes] = []
-
-    def next(self) -> bytes:
-        # pop() is atomic, so that connections in several threads never share a key.
-        try:
-            return self._keys.pop()
-        except IndexError:
-            block = os.urandom(_KEY_POOL_SIZE)
-            keys = [block[i : i + 4] for i in range(0, _KEY_POOL_SIZE, 4)]
-            key = keys.pop()
-            self._keys = keys
-            return key
-
-    def clear(self) -> None:
-        self._keys = []
-
-
-_key_pool = _KeyPool()
-_next_key = _key_pool.next
-if hasattr(os, "register_at_fork"):
-    # A forked child must not send the keys that its parent sends.
-    os.register_at_fork(after_in_child=_key_pool.clear)
+    def _not_utf8(self, exc: UnicodeDecodeError) -> ProtocolError:
+        return ProtocolError(
+            f"The {self._peer} sent a text message that is not UTF-8 at byte {exc.start}",
+            section="RFC 6455, section 8.1",
+            close_code=1007,
+        )

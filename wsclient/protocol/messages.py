@@ -2,7 +2,8 @@
 
 The `MessageAssembler` takes what leaves `FrameParser` in pieces. It inflates and decodes
 bytes as they come, so that a message that is too big or not UTF-8 fails at the first byte
-that shows it (RFC 6455, section 8.1), and never more than the limit is held.
+that shows it (RFC 6455, section 8.1), and never more than the limit is held. A message of one
+frame that comes in one piece is inflated and decoded in one step, without being collected.
 """
 
 from __future__ import annotations
@@ -47,10 +48,13 @@ class MessageAssembler:
         "_inflater",
         "_max_fragments",
         "_max_message_size",
+        "_message",
         "_on_control",
+        "_opcode",
         "_peer",
         "_size",
         "_text",
+        "_whole",
         "_wire_size",
     )
 
@@ -73,14 +77,17 @@ class MessageAssembler:
         )
         self._inflater = inflater
         self._peer = role.peer
-        self._decoder = _new_decoder()
+        self._decoder: codecs.IncrementalDecoder | None = None
         self._start(Opcode.BINARY, compressed=False)
         self._fin = True
 
     def _start(self, opcode: int, *, compressed: bool) -> None:
-        self._text = StringIO(newline="\n") if opcode == Opcode.TEXT else None
-        self._buffer = BytesIO()
+        self._opcode = opcode
+        self._message: str | bytes | None = None
+        self._text: StringIO | None = None
+        self._buffer: BytesIO | None = None
         self._compressed = compressed
+        self._whole = 0
         self._size = 0
         self._wire_size = 0
         self._fragments = 0
@@ -94,6 +101,8 @@ class MessageAssembler:
         """
         if opcode != Opcode.CONTINUATION:
             self._start(opcode, compressed=compressed)
+            if fin:
+                self._whole = length
         self._fin = fin
         self._fragments += 1
         self._wire_size += length
@@ -103,7 +112,7 @@ class MessageAssembler:
                 limit=self._max_fragments,
             )
         limit = self._max_message_size
-        if limit and self._wire_size > self._wire_limit(limit):
+        if limit and self._wire_size > limit and self._wire_size > self._wire_limit(limit):
             raise MessageTooBigError(
                 f"The {self._peer} sent a message of at least {self._wire_size} bytes; "
                 f"max_message_size is {limit}",
@@ -123,28 +132,29 @@ class MessageAssembler:
             ProtocolError: the message is not valid UTF-8 or not valid deflate data.
             MessageTooBigError: it inflates to more than the limit.
         """
+        whole = len(data) == self._whole
         if self._compressed:
             data = self._inflate(data)
-        self._write(data)
+        if not (whole and self._take_whole(data)):
+            self._write(data)
 
     def end(self) -> None:
         """End the frame begun last; with its last frame the message is delivered.
 
         Raises:
             ProtocolError: the message is not valid UTF-8 or not valid deflate data.
-            MessageTooBigError: it has too many final deflate blocks.
         """
         if not self._fin:
             return
         if self._compressed:
             assert self._inflater is not None
             self._inflater.finish()
-        if self._text is None:
-            message: str | bytes = self._buffer.getvalue()
-        else:
-            self._decode(b"", final=True)
-            message = self._text.getvalue()
-        self._start(Opcode.BINARY, compressed=False)
+        message = self._joined() if self._message is None else self._message
+        self._message = self._text = self._buffer = None
+        self._deliver(message)
+
+    def whole(self, message: bytes) -> None:
+        """Pass a whole message on."""
         self._deliver(message)
 
     def control(self, opcode: int, payload: bytes) -> None:
@@ -163,18 +173,42 @@ class MessageAssembler:
             self._write(inflater.before_error)
             raise
 
+    def _take_whole(self, data: bytes) -> bool:
+        if self._opcode != Opcode.TEXT:
+            self._message = data
+            return True
+        try:
+            self._message = data.decode()
+        except UnicodeDecodeError:
+            # What is wrong, and whether the compression is wrong before it, is told as it is
+            # for any other message.
+            return False
+        return True
+
     def _write(self, data: bytes) -> None:
         self._size += len(data)
-        if self._text is None:
-            self._buffer.write(data)
-        else:
+        if self._opcode == Opcode.TEXT:
             self._decode(data)
+            return
+        if self._buffer is None:
+            self._buffer = BytesIO()
+        self._buffer.write(data)
+
+    def _joined(self) -> str | bytes:
+        if self._opcode == Opcode.TEXT:
+            self._decode(b"", final=True)
+            assert self._text is not None
+            return self._text.getvalue()
+        return b"" if self._buffer is None else self._buffer.getvalue()
 
     def _decode(self, data: bytes, *, final: bool = False) -> None:
-        assert self._text is not None
+        if self._text is None:
+            self._text = StringIO(newline="\n")
+        # Few connections need one: most messages come whole.
+        decoder = self._decoder = self._decoder or _new_decoder()
         try:
-            self._text.write(self._decoder.decode(data, final))
-            self._check_surrogate()
+            self._text.write(decoder.decode(data, final))
+            _check_surrogate(decoder)
         except UnicodeDecodeError as exc:
             raise ProtocolError(
                 f"The {self._peer} sent a text message that is not UTF-8: {exc.reason}",
@@ -182,8 +216,9 @@ class MessageAssembler:
                 close_code=1007,
             ) from exc
 
-    def _check_surrogate(self) -> None:
-        # The decoder waits for the third byte of a surrogate, but the second is wrong already.
-        rest = self._decoder.getstate()[0]
-        if len(rest) == 2 and rest[0] == 0xED and rest[1] >= 0xA0:
-            raise UnicodeDecodeError("utf-8", rest, 0, 2, "invalid continuation byte")
+
+def _check_surrogate(decoder: codecs.IncrementalDecoder) -> None:
+    # The decoder waits for the third byte of a surrogate, but the second is wrong already.
+    rest = decoder.getstate()[0]
+    if len(rest) == 2 and rest[0] == 0xED and rest[1] >= 0xA0:
+        raise UnicodeDecodeError("utf-8", rest, 0, 2, "invalid continuation byte")

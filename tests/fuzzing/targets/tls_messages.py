@@ -15,6 +15,7 @@ from wsclient.tls.handshake.messages import (
     HandshakeLog,
     decode_certificate_request,
     has_certificate,
+    has_compressed_certificate,
 )
 
 __all__ = ["fuzz"]
@@ -46,6 +47,7 @@ def fuzz(data: bytes) -> None:
     for version in _VERSIONS:
         _check_request(decode_certificate_request(data[1:], version))
         assert isinstance(has_certificate(data[1:], version), bool)
+    assert isinstance(has_compressed_certificate(data[1:]), bool)
     _check_alerts(data)
 
 
