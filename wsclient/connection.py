@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -14,15 +13,24 @@ from typing import Any, Self, overload
 from multidict import CIMultiDictProxy
 from yarl import URL
 
-from .protocol.closing import CloseInfo, build_close_payload
-from .protocol.opcodes import CloseCode
+from .protocol.closing import CloseCause, CloseInfo, build_close_payload
+from .protocol.opcodes import CloseCode, Opcode
 from .tls.info import TLSInfo
 from .urls import shown_url
 from .wire.awaitables import DONE, Completion, Lazy
 from .wire.payloads import Buffer, check_ping_payload, encode_message
+from .wire.threads import check_thread, this_thread
 from .wire.wire import Wire
 
-__all__ = ["ConnectionStats", "Opening", "WebSocketClientConnection", "WebSocketConnection"]
+__all__ = [
+    "ConnectionStats",
+    "Opening",
+    "WebSocketClientConnection",
+    "WebSocketConnection",
+    "drop_unused",
+]
+
+_BINARY = Opcode.BINARY
 
 _CANCELLED_CLOSE_TIMEOUT = 1.0
 """Seconds for the closing handshake when a cancelled task leaves ``async with``."""
@@ -82,11 +90,18 @@ class ConnectionStats:
     seconds_since_last_byte: float
 
 
+def _refuse_reading() -> Coroutine[Any, Any, str | bytes]:
+    raise RuntimeError(
+        "on_message_callback receives the messages of this connection, so nothing is left for "
+        "read_message(); use one of the two"
+    )
+
+
 class WebSocketConnection:
     """One end of an open WebSocket connection.
 
     All methods belong to the event loop and the thread in which the connection was made.
-    From another thread they raise ``RuntimeError``; go through
+    From another thread they raise ``RuntimeError``, at the latest when they would wait; go through
     ``loop.call_soon_threadsafe(conn.write_message, ...)``.
 
     Any number of tasks may read, write, ping and close at the same time. Leaving
@@ -103,8 +118,9 @@ class WebSocketConnection:
         self._inbox = wire.inbox
         self._opening = opening
         self._loop = loop
-        self._callback = callback
-        self._thread = threading.get_ident()
+        self._read = _refuse_reading if callback else wire.inbox.get
+        self._iterate = _refuse_reading if callback else wire.inbox.get_or_stop
+        self._thread = this_thread()
 
     def __repr__(self) -> str:
         info = self.close_info
@@ -112,11 +128,7 @@ class WebSocketConnection:
         return f"<{type(self).__name__} {shown_url(self._opening.url)} {state}>"
 
     def _check_thread(self) -> None:
-        if threading.get_ident() != self._thread:
-            raise RuntimeError(
-                "this connection belongs to the event loop of another thread; hand the call to "
-                "it: loop.call_soon_threadsafe(conn.write_message, message)"
-            )
+        check_thread(self._thread)
 
     # Receiving
 
@@ -145,30 +157,24 @@ class WebSocketConnection:
             connection is closed, and again on every later call. `close_info` says why.
 
         Raises:
-            RuntimeError: the messages go to `on_message_callback`, or this is another thread.
+            RuntimeError: the messages go to `on_message_callback`; or this is another thread,
+                and there is no message already.
 
         Source: `tornado.websocket.WebSocketClientConnection.read_message`.
         """
-        self._check_thread()
-        if self._callback:
-            raise RuntimeError(
-                "on_message_callback receives the messages of this connection, so nothing is "
-                "left for read_message(); use one of the two"
-            )
+        # A flood of messages is read by this: what can be checked later is checked later.
         if callback is None:
-            return self._inbox.get()
-        task = self._loop.create_task(self._inbox.get())
+            return self._read()
+        self._check_thread()
+        task = self._loop.create_task(self._read())
         task.add_done_callback(callback)
         return Lazy(partial(_result_of, task))
 
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> str | bytes:
-        message = await self.read_message()
-        if message is None:
-            raise StopAsyncIteration
-        return message
+    def __anext__(self) -> Coroutine[Any, Any, str | bytes]:
+        return self._iterate()
 
     # Sending
 
@@ -207,12 +213,21 @@ class WebSocketConnection:
 
         Source: RFC 6455, sections 5.6 and 6.1.
         """
-        self._check_thread()
+        if this_thread() != self._thread:
+            self._check_thread()
         wire = self._wire
-        wire.check_open()
-        opcode, payload = encode_message(message, binary=binary)
-        wire.sender.send_message(opcode, payload, compress=compress)
-        return Lazy(wire.drain) if wire.sender.paused else DONE
+        sender = wire.sender
+        transport = sender.transport
+        if not sender.open or transport is None or transport.is_closing():
+            raise wire.ending.error()
+        opcode: Opcode
+        payload: Buffer
+        if binary and type(message) is bytes:
+            opcode, payload = _BINARY, message
+        else:
+            opcode, payload = encode_message(message, binary=binary)
+        sender.send_message(opcode, payload, compress=compress)
+        return Lazy(wire.drain) if sender.paused else DONE
 
     def ping(self, data: str | Buffer = b"") -> Completion[float]:
         """Send a ping.
@@ -306,19 +321,21 @@ class WebSocketConnection:
         self._check_thread()
         wire = self._wire
         deadline = wire.close_deadline()
+        cause = CloseCause.CLOSE_TIMEOUT
         if exc is None:
             code = CloseCode.NORMAL_CLOSURE
         elif isinstance(exc, Exception):
             code = CloseCode.INTERNAL_ERROR
         else:
-            code = CloseCode.GOING_AWAY
+            code, cause = CloseCode.GOING_AWAY, CloseCause.CANCELLED
             deadline = min(deadline, self._loop.time() + _CANCELLED_CLOSE_TIMEOUT)
         try:
             wire.close(code, "")
             async with asyncio.timeout_at(deadline):
                 await wire.wait_ended()
         except TimeoutError:
-            wire.drop()
+            # The connection has a timer of its own, which may come some milliseconds later.
+            wire.drop(cause)
             await wire.wait_ended()
         except BaseException:
             wire.drop()
@@ -437,6 +454,11 @@ class WebSocketConnection:
 
 class WebSocketClientConnection(WebSocketConnection):
     """An open WebSocket connection; `websocket_connect` makes it."""
+
+
+def drop_unused(connection: WebSocketConnection) -> None:
+    """Drop a connection that its caller never got, at once."""
+    connection._wire.abort()
 
 
 def _check_close(code: object, reason: object) -> tuple[int, str]:

@@ -14,9 +14,7 @@ Time comes from the loop alone, so that a loop with a virtual clock can drive it
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
-from collections import Counter, deque
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -218,19 +216,21 @@ class Ping:
 class PingRegister:
     """The pings that wait for a pong, oldest first."""
 
-    __slots__ = ("_counter", "_payloads", "_pings", "_salt")
+    __slots__ = ("_count", "_payloads", "_pings", "_salt")
 
     _MAX_UNWATCHED = 256
 
     def __init__(self) -> None:
-        self._pings: deque[Ping] = deque()
-        self._payloads: Counter[bytes] = Counter()
-        self._counter = itertools.count(1)
-        self._salt = os.urandom(4)
+        self._pings: list[Ping] = []  # A deque costs 700 bytes when it is empty, too.
+        self._payloads: dict[bytes, int] = {}  # How many there are of each.
+        self._count = 0
+        self._salt = b""
 
     def unique_payload(self) -> bytes:
         """Return 8 bytes that no other ping of this connection has."""
-        return self._salt + (next(self._counter) & 0xFFFFFFFF).to_bytes(4, "big")
+        self._salt = self._salt or os.urandom(4)
+        self._count = (self._count + 1) & 0xFFFFFFFF
+        return self._salt + self._count.to_bytes(4, "big")
 
     def add(self, payload: bytes) -> Ping:
         """Note that a ping is being sent.
@@ -266,10 +266,10 @@ class PingRegister:
 
     def _append(self, ping: Ping) -> None:
         self._pings.append(ping)
-        self._payloads[ping.payload] += 1
+        self._payloads[ping.payload] = self._payloads.get(ping.payload, 0) + 1
 
     def _take_oldest(self) -> Ping:
-        ping = self._pings.popleft()
+        ping = self._pings.pop(0)
         self._forget_payload(ping.payload)
         return ping
 

@@ -7,11 +7,13 @@ import contextlib
 import gc
 import inspect
 import warnings
+import weakref
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import pytest
 
+from wsclient.client import ConnectAttempt
 from wsclient.wire.awaitables import DONE, Done, Lazy
 
 
@@ -230,6 +232,35 @@ def test_done_is_a_coroutine_to_everybody() -> None:
     assert asyncio.iscoroutine(DONE)
     assert inspect.isawaitable(DONE)
     asyncio.run(DONE)
+
+
+class ThrownError(Exception):
+    pass
+
+
+async def waiting() -> Any:
+    await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: Lazy(waiting), Done, lambda: ConnectAttempt(waiting())],
+    ids=["lazy", "done", "connecting"],
+)
+def test_what_is_thrown_in_is_kept_by_no_frame(
+    make: Callable[[], Coroutine[Any, Any, Any]],
+) -> None:
+    awaitable = make()
+    error = ThrownError()
+    thrown = weakref.ref(error)
+    gc.disable()
+    try:
+        with contextlib.suppress(ThrownError):
+            awaitable.throw(error)
+        del error
+        assert thrown() is None
+    finally:
+        gc.enable()
 
 
 def test_done_raises_what_is_thrown_in() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from wsclient.options.connection import ConnectionOptions
 from wsclient.wire.callbacks import CallbackRunner
 from wsclient.wire.inbox import Inbox
 
@@ -31,9 +32,9 @@ class Bench:
         self.errors: list[BaseException] = []
         self.fatal = True
         self.finished = 0
-        self.inbox = Inbox(
-            loop, max_messages=max_messages, max_size=10_000, on_low=self._count_low
-        )
+        options = ConnectionOptions(max_queue_messages=max_messages, max_queue_size=10_000)
+        self.inbox = Inbox(loop, options)
+        self.inbox.on_low = self._count_low
         self.runner = CallbackRunner(
             loop,
             callback,
@@ -48,7 +49,7 @@ class Bench:
 
     def _count_low(self) -> None:
         self.lows += 1
-        self.inbox.paused = False
+        self.inbox.resume()
 
     def _count_finished(self) -> None:
         self.finished += 1
@@ -253,7 +254,7 @@ async def test_messages_stay_in_the_queue_while_a_callback_waits() -> None:
     await turns()
     assert list(bench.inbox.queue) == ["2", "3", "4", "5"]
     assert bench.inbox.full
-    bench.inbox.paused = True
+    bench.inbox.pause()
     assert bench.lows == 0
     gate.set()
     await turns(30)

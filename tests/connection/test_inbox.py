@@ -11,21 +11,24 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from wsclient.options.connection import ConnectionOptions
 from wsclient.wire.inbox import Inbox
 
 
 def make_inbox(
     *, max_messages: int = 100, max_size: int = 10_000, on_low: Callable[[], None] = lambda: None
 ) -> Inbox:
-    return Inbox(
-        asyncio.get_running_loop(), max_messages=max_messages, max_size=max_size, on_low=on_low
-    )
+    options = ConnectionOptions(max_queue_messages=max_messages, max_queue_size=max_size)
+    inbox = Inbox(asyncio.get_running_loop(), options)
+    inbox.on_low = on_low
+    return inbox
 
 
 def receive(inbox: Inbox, *messages: str | bytes) -> None:
     """Put messages in as one received chunk does."""
     for message in messages:
         inbox.put(message)
+    inbox.received += len(messages)
     inbox.wake_readers()
 
 
@@ -303,11 +306,11 @@ async def test_on_low_is_called_when_both_limits_are_low(
 
     def on_low() -> None:
         calls.append(len(messages) - len(inbox.queue))
-        inbox.paused = False
+        inbox.resume()
 
     inbox = make_inbox(max_messages=6, max_size=100, on_low=on_low)
     receive(inbox, *messages)
-    inbox.paused = True
+    inbox.pause()
     assert [await inbox.get() for _ in messages] == messages
     assert calls == [reads]
 
@@ -325,7 +328,7 @@ async def test_on_low_finds_the_message_gone() -> None:
     seen: list[tuple[int, int]] = []
     inbox = make_inbox(max_messages=1, on_low=lambda: seen.append((len(inbox.queue), inbox.size)))
     receive(inbox, b"abc")
-    inbox.paused = True
+    inbox.pause()
     assert await inbox.get() == b"abc"
     assert seen == [(0, 0)]
 
@@ -426,3 +429,38 @@ def test_readers_are_served_in_the_order_of_their_coming(steps: list[tuple[str, 
     read = [reader.result() for reader in readers if not reader.cancelled()]
     places = [number if message is None else int(message) for message in read]
     assert places == sorted(places)
+
+
+async def resumed_at(sizes: list[int], max_messages: int, max_size: int) -> int:
+    """Fill a queue, pause it and empty it; return how many messages are left when it goes on."""
+    lows: list[int] = []
+
+    def on_low() -> None:
+        lows.append(len(inbox.queue))
+        inbox.resume()
+
+    inbox = make_inbox(max_messages=max_messages, max_size=max_size, on_low=on_low)
+    receive(inbox, *map(bytes, sizes))
+    inbox.pause()
+    assert [await inbox.get() for _ in sizes] == list(map(bytes, sizes))
+    assert not inbox.paused and len(lows) == 1
+    assert inbox.bound >= inbox.size
+    return lows[0]
+
+
+@given(
+    st.lists(st.sampled_from([0, 1, 5, 9, 50, 200]), min_size=1, max_size=12),
+    st.integers(1, 12),
+    st.integers(1, 120),
+)
+@example([1, 1, 1, 1], 4, 100)
+@example([9, 5], 4, 9)
+def test_a_paused_queue_goes_on_at_half_of_both_limits_or_when_empty(
+    sizes: list[int], max_messages: int, max_size: int
+) -> None:
+    left = [
+        count
+        for count in range(len(sizes))
+        if count <= max_messages // 2 and sum(sizes[len(sizes) - count :]) <= max_size // 2
+    ]
+    assert asyncio.run(resumed_at(sizes, max_messages, max_size)) == max(left)

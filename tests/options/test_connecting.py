@@ -12,6 +12,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 import wsclient.options.proxies
+from support.ids import steady_repr
 from wsclient.errors import InvalidURLError
 from wsclient.options.connect import DEFAULT_USER_AGENT, ConnectOptions
 from wsclient.options.credentials import BasicCredentials
@@ -181,7 +182,7 @@ BAD: list[Any] = [
 
 @pytest.mark.parametrize(
     ("name", "value", "error", "says"),
-    [pytest.param(*row, id=f"{row[0]}-{row[1]!r}"[:60]) for row in BAD],
+    [pytest.param(*row, id=f"{row[0]}-{steady_repr(row[1])}"[:60]) for row in BAD],
 )
 def test_bad_values(name: str, value: Any, error: type[Exception], says: str) -> None:
     with pytest.raises(error) as caught:

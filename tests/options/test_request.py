@@ -13,6 +13,7 @@ import tornado.httpclient
 from tornado.httputil import HTTPHeaders
 from yarl import URL
 
+from support.ids import steady_repr
 from wsclient.errors import InvalidURLError, TLSConfigurationError
 from wsclient.options.connect import ConnectOptions
 from wsclient.options.credentials import BasicCredentials
@@ -225,7 +226,7 @@ def test_an_object_with_a_few_attributes_is_enough() -> None:
     assert request_values(request) == {"url": URL_TEXT, "user_agent": "me"}
 
 
-@pytest.mark.parametrize("request_", [None, 1, b"ws://host/", object()], ids=repr)
+@pytest.mark.parametrize("request_", [None, 1, b"ws://host/", object()], ids=steady_repr)
 def test_no_request(request_: object) -> None:
     with pytest.raises(TypeError, match="must have a url"):
         request_values(request_)

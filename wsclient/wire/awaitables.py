@@ -46,21 +46,30 @@ class Lazy(Completion[T]):
 
     def send(self, value: Any) -> Any:
         """Resume, as `asyncio.Task` does."""
-        return self._step(lambda coroutine: coroutine.send(value))
+        return self._resume(self._begun().send, value)
 
     def throw(self, *error: Any) -> Any:
         """Raise inside, as `asyncio.Task` does to cancel."""
-        return self._step(lambda coroutine: coroutine.throw(*error))
+        try:
+            return self._resume(self._begun().throw, *error)
+        finally:
+            # The traceback has this frame: a cycle would keep all that the coroutine knew of.
+            del error
 
-    def _step(self, step: Callable[[Coroutine[Any, Any, T]], Any]) -> Any:
+    def _begun(self) -> Coroutine[Any, Any, T]:
         if self._coroutine is None:
             self._coroutine = self._make()
+        return self._coroutine
+
+    def _resume(self, method: Callable[..., Any], *given: Any) -> Any:
         try:
-            return step(self._coroutine)
+            return method(*given)
         except BaseException:
             # It has ended, one way or the other: the next one who waits starts anew.
             self._coroutine = None
             raise
+        finally:
+            del given  # As above.
 
     def close(self) -> None:
         """End the waiting."""
@@ -69,13 +78,16 @@ class Lazy(Completion[T]):
             coroutine.close()
 
 
+_NOTHING: Any = iter(())
+
+
 class Done(Completion[None]):
     """Something that is done already; one object serves every caller."""
 
     __slots__ = ()
 
-    def __await__(self) -> Generator[Any, Any, None]:
-        return iter(())  # type: ignore[return-value]  # an empty iterator is all that await needs
+    # All that `await` needs is an iterator at its end, got without a call into Python.
+    __await__ = _NOTHING.__iter__
 
     def send(self, value: Any) -> Any:
         """End at once."""
@@ -84,7 +96,10 @@ class Done(Completion[None]):
     def throw(self, *error: Any) -> Any:
         """Raise what is thrown in."""
         first = error[0]
-        raise first if isinstance(first, BaseException) else first(*error[1:2])
+        try:
+            raise first if isinstance(first, BaseException) else first(*error[1:2])
+        finally:
+            del error, first  # The traceback has this frame.
 
     def close(self) -> None:
         """Do nothing."""

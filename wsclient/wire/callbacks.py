@@ -17,7 +17,7 @@ from typing import Any
 from .inbox import Inbox
 from .released import released
 
-__all__ = ["CallbackRunner", "own_cancellation"]
+__all__ = ["CallbackRunner", "make_runner", "own_cancellation"]
 
 _LAST_CALL_TIMEOUT = 1.0
 """Seconds for the call with ``None`` after the callback has been cancelled."""
@@ -94,7 +94,8 @@ class CallbackRunner:
         finally:
             self._busy = pending is not None
         if pending is None:
-            self._finish_if_done()
+            if self._last_call:
+                self._finish()
         elif self._abandoned:
             # No task may be started: the loop ends.
             _discard(pending)
@@ -112,33 +113,42 @@ class CallbackRunner:
         """Start no task any more: the loop ends."""
         self._abandoned = True
 
-    def _next(self) -> tuple[str | bytes | None] | None:
-        """Take the next argument of the callback, in a tuple; ``None`` if there is none."""
-        if self._inbox.queue and not self._failed:
-            return (self._inbox.take(),)
-        if self._inbox.ended and not self._last_call:
-            self._last_call = True
-            return (None,)
-        return None
-
     def _deliver(self) -> Awaitable[Any] | None:
         """Call the callback until it returns an awaitable or nothing is left."""
-        while (argument := self._next()) is not None:
-            pending = self._call(*argument)
-            if pending is not None:
-                return pending
+        inbox = self._inbox
+        queue = inbox.queue
+        callback = self._callback
+        while queue and not self._failed:
+            message = queue.popleft()
+            if inbox.paused:
+                inbox.taken()
+            try:
+                result = callback(message)
+            except BaseException as exc:
+                self._raised(exc)
+                continue
+            if result is not None and inspect.isawaitable(result):
+                return result
+        if inbox.ended and not self._last_call:
+            self._last_call = True
+            return self._call_last()
         return None
 
-    def _call(self, message: str | bytes | None) -> Awaitable[Any] | None:
+    def _call_last(self) -> Awaitable[Any] | None:
         try:
-            result = self._callback(message)
-        except asyncio.CancelledError as exc:
-            self._fail(own_cancellation(exc))
-            return None
-        except Exception as exc:
-            self._fail(exc)
+            result = self._callback(None)
+        except BaseException as exc:
+            self._raised(exc)
             return None
         return result if result is not None and inspect.isawaitable(result) else None
+
+    def _raised(self, exc: BaseException) -> None:
+        if isinstance(exc, asyncio.CancelledError):
+            self._fail(own_cancellation(exc))
+        elif isinstance(exc, Exception):
+            self._fail(exc)
+        else:
+            raise exc
 
     async def _drive(self) -> None:
         pending, self._pending = self._pending, None
@@ -156,7 +166,7 @@ class CallbackRunner:
                 self._last_call = True
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_LAST_CALL_TIMEOUT):
-                        await self._await_in_turn(self._call(None))
+                        await self._await_in_turn(self._call_last())
             raise
 
     def _task_done(self, task: asyncio.Task[None]) -> None:
@@ -187,11 +197,25 @@ class CallbackRunner:
     def _fail(self, exc: BaseException) -> None:
         self._failed = self._on_error(exc) or self._failed
 
-    def _finish_if_done(self) -> None:
-        if self._last_call and not self.finished:
+    def _finish(self) -> None:
+        if not self.finished:
             self.finished = True
             self._callback = self._on_error = released
             self._on_finished()
+
+
+def make_runner(
+    loop: asyncio.AbstractEventLoop,
+    callback: Callable[[str | bytes | None], Any] | None,
+    inbox: Inbox,
+    *,
+    on_error: Callable[[BaseException], bool],
+    on_finished: Callable[[], None],
+) -> CallbackRunner | None:
+    """Return a runner, as `CallbackRunner`; ``None`` if there is nothing to call."""
+    if callback is None:
+        return None
+    return CallbackRunner(loop, callback, inbox, on_error=on_error, on_finished=on_finished)
 
 
 def own_cancellation(exc: asyncio.CancelledError) -> RuntimeError:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from ..options.connection import ControlCallback
+from ..options.connection import ConnectionOptions
 from ..protocol.opcodes import Opcode
 from .callbacks import own_cancellation
 from .inbox import Inbox, PingPayload, PongPayload
@@ -19,30 +19,28 @@ class ControlEvents:
     """What the application shall learn of control frames.
 
     Args:
-        on_ping: called with the payload of each ping, ``None`` for nobody.
-        on_pong: called with the payload of each pong, ``None`` for nobody.
+        options: its `on_ping` and `on_pong` are called with the payloads.
         inbox: where payloads are put, too; ``None`` for not.
         on_error: called with what a callback raised.
     """
 
-    __slots__ = ("_callbacks", "_inbox", "_on_error", "pending")
+    __slots__ = ("_inbox", "_on_error", "_on_ping", "_on_pong", "pending")
 
     def __init__(
         self,
+        options: ConnectionOptions,
         *,
-        on_ping: ControlCallback | None,
-        on_pong: ControlCallback | None,
         inbox: Inbox | None,
         on_error: Callable[[BaseException], object],
     ) -> None:
-        self._callbacks = {Opcode.PING: on_ping, Opcode.PONG: on_pong}
+        self._on_ping, self._on_pong = options.on_ping, options.on_pong
         self._inbox = inbox
         self._on_error = on_error
         self.pending: list[tuple[Callable[[bytes], Any], bytes]] = []
 
     def add(self, opcode: Opcode, payload: bytes) -> None:
         """Note a ping or a pong; nothing is called before `run`."""
-        callback = self._callbacks[opcode]
+        callback = self._on_ping if opcode is Opcode.PING else self._on_pong
         if callback is not None:
             self.pending.append((callback, payload))
         if self._inbox is not None:
@@ -51,7 +49,7 @@ class ControlEvents:
 
     def stop(self) -> None:
         """Let go of the connection and the callbacks: nothing more will come."""
-        self._callbacks = {}
+        self._on_ping = self._on_pong = None
         self._inbox = None
         self._on_error = released
 

@@ -13,20 +13,18 @@ class Deferred:
 
     Args:
         loop: the loop.
-        turns: how many turns it waits.
     """
 
-    __slots__ = ("_action", "_loop", "_turns")
+    __slots__ = ("_action", "_loop")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, turns: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._turns = turns
         self._action: Callable[[], None] | None = None
 
-    def set(self, action: Callable[[], None]) -> None:
-        """Let an action wait, in the place of one that waits already."""
+    def set(self, action: Callable[[], None], *, turns: int) -> None:
+        """Let an action wait for so many turns, in the place of one that waits already."""
         self._action = action
-        self._wait(self._turns)
+        self._wait(turns)
 
     def _wait(self, turns: int) -> None:
         if turns:

@@ -35,10 +35,9 @@ class Intake:
 
     Args:
         loop: the loop of the connection.
-        inbox: where the messages go; its `on_low` should call `resume`.
+        inbox: where the messages go; when it has emptied enough, reading goes on.
         ending: tells whether the connection closes, and counts what is dropped.
         keepalive: is told while the transport is not read because the inbox is full.
-        compression: whether the peer may compress.
         parse: parses bytes, and wakes whoever waits for what they held.
         on_fault: called with what the transport raised when it was to pause or resume.
     """
@@ -54,7 +53,6 @@ class Intake:
         "_pausing",
         "_rest",
         "_scheduled",
-        "_slice",
         "transport",
     )
 
@@ -65,15 +63,14 @@ class Intake:
         ending: Ending,
         keepalive: Keepalive,
         *,
-        compression: bool,
         parse: Callable[[bytes], object],
         on_fault: Callable[[Exception], object],
     ) -> None:
         self._loop = loop
         self._inbox = inbox
+        inbox.on_low = self.resume
         self._ending = ending
         self._keepalive = keepalive
-        self._slice = _SLICE if compression else 0
         self._parse = parse
         self._on_fault = on_fault
         self._rest = b""
@@ -83,17 +80,22 @@ class Intake:
         self.transport: asyncio.Transport | None = None
 
     def take(self, data: bytes) -> None:
-        """Take what has been read."""
-        if self._rest or (self._slice and len(data) > self._slice):
+        """Take what has been read, which may be compressed: all of it, or the first slice."""
+        if self._rest or len(data) > _SLICE:
             # There is a rest already where a transport is slow to pause.
             self._rest += data
             if not self._scheduled and not self._inbox.paused:
                 self._take_slice()
             return
-        self._look_at(data)
+        self.look_at(data)
 
-    def _look_at(self, data: bytes) -> None:
+    def look_at(self, data: bytes) -> None:
+        """Parse bytes now, all of them, and see whether the inbox is full."""
         self._parse(data)
+        self.look_around()
+
+    def look_around(self) -> None:
+        """See whether the inbox is full."""
         if self._inbox.full:
             self._full()
 
@@ -116,9 +118,9 @@ class Intake:
             self._set_pausing(False)
 
     def _parse_slice(self) -> None:
-        piece, self._rest = self._rest[: self._slice], self._rest[self._slice :]
+        piece, self._rest = self._rest[:_SLICE], self._rest[_SLICE:]
         if piece:
-            self._look_at(piece)
+            self.look_at(piece)
 
     def _go_on_soon(self) -> None:
         """Do nothing more in this turn of the loop."""
@@ -131,11 +133,11 @@ class Intake:
         if self._ending.cause is not None or not self._usable:
             return
         if not self._ending.begun:
-            if self._inbox.paused:
-                return
-            self._inbox.paused = True
-            self._set_pausing(True)
-            self._keepalive.reading_paused()
+            paused = self._inbox.paused
+            self._inbox.pause()
+            if not paused:
+                self._set_pausing(True)
+                self._keepalive.reading_paused()
             return
         dropped = self._inbox.drop_excess(self._inbox.received - self._kept)
         self._kept += dropped
@@ -152,7 +154,7 @@ class Intake:
         """Read again, if reading has stopped because the inbox was full."""
         if not self._inbox.paused:
             return
-        self._inbox.paused = False
+        self._inbox.resume()
         self._keepalive.reading_resumed()
         if self._rest:
             self._go_on_soon()

@@ -13,6 +13,8 @@ __all__ = ["Buffer", "check_ping_payload", "encode_message"]
 Buffer = bytes | bytearray | memoryview
 
 _MAX_PING_SIZE = 125
+_BINARY = Opcode.BINARY
+_TEXT = Opcode.TEXT
 
 
 def encode_message(message: object, *, binary: bool) -> tuple[Opcode, Buffer]:
@@ -27,7 +29,9 @@ def encode_message(message: object, *, binary: bool) -> tuple[Opcode, Buffer]:
         ValueError: it has a lone surrogate; it is bytes for a text frame but not UTF-8; or
             JSON cannot encode a number or a cycle in the mapping.
     """
-    opcode = Opcode.BINARY if binary else Opcode.TEXT
+    opcode = _BINARY if binary else _TEXT
+    if type(message) is str:
+        return opcode, _encode_text(message)
     if isinstance(message, Mapping):
         message = _encode_json(message)
     if isinstance(message, str):

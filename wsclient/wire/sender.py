@@ -1,7 +1,11 @@
 """The way out: messages to masked frames on the transport, with flow control.
 
-Every frame is handed to the transport at the call, so the order on the wire is the order of
-the calls, from any number of tasks, and a cancelled wait never leaves half a frame.
+Every frame is built at the call, so the order on the wire is the order of the calls, from any
+number of tasks, and a cancelled wait never leaves half a frame.
+
+A system call costs more than a small frame. The first frame of a turn of the loop goes to the
+transport at once; the others of that turn are gathered, and leave together at its end, or when
+they are 64 KiB.
 """
 
 from __future__ import annotations
@@ -14,9 +18,12 @@ from ..protocol.deflate import DeflateParameters, Deflater
 from ..protocol.frames import build_frame
 from ..protocol.opcodes import Opcode
 from ..protocol.roles import Role
+from .idle import IdleDeflater
 from .released import released
 
 __all__ = ["Sender"]
+
+_MOST_GATHERED = 64 * 1024
 
 
 class Sender:
@@ -24,9 +31,13 @@ class Sender:
 
     Attributes:
         transport: where frames go; ``None`` before the connection is open and after its end.
+        open: whether messages may be sent, as far as the closing handshake is concerned.
+        gathering: whether something has left in this turn, so that the next frames are gathered.
+        gathered: frames that wait for the end of the turn.
+        turn_ends: whether `end_turn` will be called in this turn of the loop.
         paused: whether the transport's buffer is above its high-water mark.
-        bytes_sent: bytes of frames handed to the transport.
-        messages_sent: messages handed to the transport.
+        bytes_sent: bytes of all frames.
+        messages_sent: messages handed over.
 
     Args:
         loop: the loop of the connection.
@@ -39,6 +50,7 @@ class Sender:
 
     __slots__ = (
         "_deflater",
+        "_gathered_size",
         "_loop",
         "_masked",
         "_on_fault",
@@ -46,9 +58,13 @@ class Sender:
         "_threshold",
         "_waiters",
         "bytes_sent",
+        "gathered",
+        "gathering",
         "messages_sent",
+        "open",
         "paused",
         "transport",
+        "turn_ends",
     )
 
     def __init__(
@@ -67,18 +83,18 @@ class Sender:
         self.paused = False
         self._waiters: list[asyncio.Future[None]] = []
         self._pending_pong: bytes | None = None
+        self.open = False
+        self.turn_ends = False
+        self.gathering = False
+        self.gathered: list[bytes] = []
+        self._gathered_size = 0
         self.bytes_sent = 0
         self.messages_sent = 0
         self._deflater: Deflater | None = None
         self._threshold = 0
         if deflate is not None and compression is not None:
             self._threshold = compression.threshold
-            self._deflater = Deflater(
-                window_bits=deflate.window_bits(role),
-                no_context_takeover=deflate.no_context_takeover(role),
-                level=compression.compression_level,
-                mem_level=compression.mem_level,
-            )
+            self._deflater = _make_deflater(loop, deflate, compression, role)
 
     @property
     def usable(self) -> bool:
@@ -87,8 +103,23 @@ class Sender:
 
     @property
     def buffered(self) -> int:
-        """Bytes that the transport holds because the kernel does not take them yet."""
-        return 0 if self.transport is None else self.transport.get_write_buffer_size()
+        """Bytes that have not been handed to the kernel yet, which may not take them."""
+        if self.transport is None:
+            return 0
+        return self.transport.get_write_buffer_size() + self._gathered_size
+
+    def mark(self) -> tuple[int, int]:
+        """Return what `drained_since` compares with."""
+        return self.bytes_sent, self.buffered
+
+    def drained_since(self, mark: tuple[int, int]) -> bool:
+        """Tell whether the kernel has taken more, though it could not when the mark was taken.
+
+        Its own buffer was full then, so that it takes more only when the peer has acknowledged
+        something.
+        """
+        sent, buffered = mark
+        return bool(buffered) and buffered + self.bytes_sent - sent > self.buffered
 
     def send_message(
         self, opcode: Opcode, payload: bytes | bytearray | memoryview, *, compress: bool
@@ -99,7 +130,10 @@ class Sender:
             payload = self._deflater.compress(payload)
             compressed = True
         try:
-            frame = build_frame(opcode, payload, compressed=compressed, masked=self._masked)
+            if self._masked and not compressed:
+                frame = build_frame(opcode, payload)  # Without names, which take time.
+            else:
+                frame = build_frame(opcode, payload, compressed=compressed, masked=self._masked)
         except BaseException:
             # There was no memory for it: no later message may refer to one that never left.
             if compressed and self._deflater is not None:
@@ -109,8 +143,10 @@ class Sender:
         self._write(frame)
 
     def send_control(self, opcode: Opcode, payload: bytes) -> None:
-        """Send a control frame of at most 125 bytes."""
+        """Send a control frame of at most 125 bytes; with a Close frame all leaves at once."""
         self._write(build_frame(opcode, payload, masked=self._masked))
+        if opcode == Opcode.CLOSE:
+            self.send_gathered()
 
     def answer_ping(self, payload: bytes) -> None:
         """Send a pong; while the buffer is full, only the last one is kept for later.
@@ -124,10 +160,39 @@ class Sender:
             self.send_control(Opcode.PONG, payload)
 
     def _write(self, frame: bytes) -> None:
+        size = len(frame)
+        self.bytes_sent += size
+        if self.gathering and size < _MOST_GATHERED:
+            self.gathered.append(frame)
+            self._gathered_size = gathered = self._gathered_size + size
+            if gathered >= _MOST_GATHERED:
+                self.send_gathered()
+            return
+        if self.gathered:
+            self.send_gathered()
+        self.gathering = True
+        if not self.turn_ends:
+            self.turn_ends = True
+            self._loop.call_soon(self.end_turn)
         assert self.transport is not None
-        self.bytes_sent += len(frame)
         try:
             self.transport.write(frame)
+        except Exception as exc:
+            self._on_fault(exc)
+
+    def end_turn(self) -> None:
+        """Let what has been gathered leave, and the next frame at once."""
+        self.turn_ends = self.gathering = False
+        if self.gathered:
+            self.send_gathered()
+
+    def send_gathered(self) -> None:
+        """Let what has been gathered leave now."""
+        if not self.gathered or self.transport is None:
+            return
+        frames, self.gathered, self._gathered_size = self.gathered, [], 0
+        try:
+            self.transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
         except Exception as exc:
             self._on_fault(exc)
 
@@ -160,6 +225,7 @@ class Sender:
         transport = self.transport
         if transport is None or transport.is_closing():
             return
+        self.send_gathered()
         if not self.can_half_close:
             transport.close()
             return
@@ -168,10 +234,22 @@ class Sender:
         except OSError:
             transport.abort()  # The last frame met a socket that was closed: TCP has ended.
 
+    def abort(self) -> None:
+        """Drop the transport, whatever it still holds; what was gathered gets its chance."""
+        if self.usable:
+            self.send_gathered()
+        if self.transport is not None:
+            self.transport.abort()
+
     def end(self) -> None:
         """Let go of the transport and of everybody who waits for it."""
         self.transport = None
-        self._deflater = None
+        self.open = False
+        self.gathered = []
+        self._gathered_size = 0
+        if self._deflater is not None:
+            self._deflater.forget()
+            self._deflater = None
         self._pending_pong = None
         self._on_fault = released
         self._release_waiters()
@@ -181,3 +259,19 @@ class Sender:
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
+
+
+def _make_deflater(
+    loop: asyncio.AbstractEventLoop,
+    agreed: DeflateParameters,
+    wanted: CompressionOptions,
+    role: Role,
+) -> Deflater:
+    bits, level, memory = agreed.window_bits(role), wanted.compression_level, wanted.mem_level
+    alone = agreed.no_context_takeover(role)
+    # Without context takeover there is no memory that an idle connection would hold.
+    if wanted.idle_timeout and not alone:
+        return IdleDeflater(
+            loop, wanted.idle_timeout, window_bits=bits, level=level, mem_level=memory
+        )
+    return Deflater(window_bits=bits, no_context_takeover=alone, level=level, mem_level=memory)

@@ -28,19 +28,19 @@ class LoopWatch:
 
     Attributes:
         open: the connections that will be dropped with the loop.
+        begun: whether `begin` has been called.
     """
 
     def __init__(self) -> None:
         self.open: set[Abandonable] = set()
         self._generator: AsyncGenerator[None, None] | None = None
-        self._begun = False
+        self.begun = False
 
     async def begin(self) -> None:
         """Ask the running loop to tell us of its end; once is enough."""
-        if not self._begun:
-            self._begun = True
-            self._generator = self._until_shutdown()
-            await anext(self._generator)
+        self.begun = True
+        self._generator = self._until_shutdown()
+        await anext(self._generator)
 
     async def _until_shutdown(self) -> AsyncGenerator[None, None]:
         try:
@@ -72,5 +72,6 @@ async def watch_loop() -> LoopWatch:
     watch = _watches.get(loop)
     if watch is None:
         watch = _watches[loop] = LoopWatch()
-    await watch.begin()
+    if not watch.begun:
+        await watch.begin()
     return watch

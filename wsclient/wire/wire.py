@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import math
 from collections.abc import Callable
 from functools import partial
 
@@ -30,12 +29,14 @@ from ..protocol.closing import (
 from ..protocol.deflate import DeflateParameters
 from ..protocol.opcodes import CloseCode, Opcode
 from ..protocol.roles import Role
-from .callbacks import CallbackRunner
+from .callbacks import make_runner
 from .control import ControlEvents
+from .deadline import Deadline
 from .deferred import Deferred
 from .ending import Ending
 from .inbox import Inbox
 from .intake import Intake
+from .milestone import Milestone
 from .receiver import Receiver
 from .released import released
 from .sender import Sender
@@ -51,10 +52,8 @@ _QUIET = 0.1  # seconds without a byte, after which what was underway has come
 _TURNS_BEFORE_FIRST_CALLBACK = 2
 
 _TURNS_FOR_ANSWERS = 3
-"""Turns of the loop for readers to answer what came before a Close frame or a faulty frame.
-
-A reader in a plain loop needs one; inside `asyncio.wait_for` of Python 3.11 it needs three.
-"""
+"""Turns of the loop for readers to answer what came before a Close frame or a faulty frame;
+inside `asyncio.wait_for` of Python 3.11 a reader needs all of them."""
 
 
 class Wire(asyncio.BufferedProtocol):
@@ -79,6 +78,12 @@ class Wire(asyncio.BufferedProtocol):
         queue_control: put the payloads of pings and pongs into the inbox, between the messages.
     """
 
+    latency: float | None = None
+    callback_error: BaseException | None = None
+    _callbacks_started = False
+    # What `_let_out` comes down to, where that is one call.
+    _deliver: Callable[[], None] | None = None
+
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
@@ -97,14 +102,9 @@ class Wire(asyncio.BufferedProtocol):
         self._on_lost = on_lost
         self._closed_here = closed_here
         self._role = role
-        self._lost = asyncio.Event()
-        self._ended = asyncio.Event()
-        self.inbox = Inbox(
-            loop,
-            max_messages=options.max_queue_messages,
-            max_size=options.max_queue_size,
-            on_low=lambda: self._intake.resume(),
-        )
+        self._lost = Milestone()
+        self._ended = Milestone()
+        self.inbox = Inbox(loop, options)
         self.sender = Sender(
             loop, deflate, options.compression, on_fault=self._transport_failed, role=role
         )
@@ -117,51 +117,36 @@ class Wire(asyncio.BufferedProtocol):
             role=role,
         )
         self._control_events = ControlEvents(
-            on_ping=options.on_ping,
-            on_pong=options.on_pong,
-            inbox=self.inbox if queue_control else None,
-            on_error=self._callback_failed,
+            options, inbox=self.inbox if queue_control else None, on_error=self._callback_failed
         )
-        self._callbacks_started = False
-        self._runner = self._make_runner()
+        self._runner = make_runner(
+            loop,
+            options.on_message_callback,
+            self.inbox,
+            on_error=self._callback_failed,
+            on_finished=self._ended.reach,
+        )
         self._keepalive = Keepalive(
             loop, self, interval=options.ping_interval, timeout=options.ping_timeout
         )
         self._pings = PingRegister()
         self.ending = Ending(role)
-        self._intake = self._make_intake(compression=deflate is not None)
-        self.callback_error: BaseException | None = None
-        # What came before a Close frame or a faulty frame is seen, and answered, first.
-        self._pending_end = Deferred(loop, turns=_TURNS_FOR_ANSWERS)
-        self._end_timer: asyncio.TimerHandle | None = None
-        self._close_deadline = math.inf
-        self._linger = min(_LINGER, options.close_timeout)
-        self.latency: float | None = None
-
-    def __repr__(self) -> str:
-        return f"<WebSocket connection to {self._label}>"
-
-    def _make_runner(self) -> CallbackRunner | None:
-        if self._options.on_message_callback is None:
-            return None
-        return CallbackRunner(
-            self._loop,
-            self._options.on_message_callback,
-            self.inbox,
-            on_error=self._callback_failed,
-            on_finished=self._ended.set,
-        )
-
-    def _make_intake(self, *, compression: bool) -> Intake:
-        return Intake(
-            self._loop,
+        self._intake = Intake(
+            loop,
             self.inbox,
             self.ending,
             self._keepalive,
-            compression=compression,
             parse=self._parse,
             on_fault=self._transport_failed,
         )
+        # What came before a Close frame or a faulty frame is seen, and answered, first.
+        self._pending_end = Deferred(loop)
+        self._deadline = Deadline(loop)
+        self._slicing = deflate is not None
+        self._linger = min(_LINGER, options.close_timeout)
+
+    def __repr__(self) -> str:
+        return f"<WebSocket connection to {self._label}>"
 
     # The transport's side
 
@@ -170,45 +155,78 @@ class Wire(asyncio.BufferedProtocol):
         self.sender.transport = self._intake.transport = transport
         transport.set_protocol(self)
         self.ending.handshake.opened()
+        self.sender.open = True
         if self._options.ping_interval:
             self._keepalive.start()
         # The caller of websocket_connect() should have its connection before the first call.
-        first_call = Deferred(self._loop, turns=_TURNS_BEFORE_FIRST_CALLBACK)
-        first_call.set(self._start_callbacks)
+        if self._options.has_callbacks:
+            Deferred(self._loop).set(self._start_callbacks, turns=_TURNS_BEFORE_FIRST_CALLBACK)
+        else:
+            self._start_callbacks()
 
     def _start_callbacks(self) -> None:
         self._callbacks_started = True
         self._run_callbacks()
+        if self._options.on_ping is None and self._options.on_pong is None:
+            self._deliver = self.inbox.wake_readers if self._runner is None else self._runner.run
 
     def _run_callbacks(self) -> None:
         if self._callbacks_started:
-            self._control_events.run()
+            if self._control_events.pending:
+                self._control_events.run()
             if self._runner is not None:
                 self._runner.run()
             if self.ending.info is not None:
                 self._control_events.stop()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Return the thread's receive buffer."""
+        """Return where to receive."""
         return self.receiver.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what has been received."""
-        self.feed(bytes(self.receiver.buffer[:nbytes]))
+        # Each message comes this way: a call that can be spared is.
+        sender, receiver = self.sender, self.receiver
+        sender.turn_ends = True
+        try:
+            shared, fault = receiver.shared, None
+            if receiver.buffer is not shared:
+                receiver.filled(nbytes)
+            elif self._slicing:
+                self._intake.take(bytes(shared[:nbytes]))
+                return
+            else:
+                fault = receiver.feed(shared[:nbytes])
+            if fault is None and self._deliver is not None:
+                self._deliver()
+            else:
+                self._let_out(fault)
+            if self.inbox.queue:
+                self._intake.look_around()
+        finally:
+            if sender.gathered:
+                sender.end_turn()
+            else:
+                sender.gathering = sender.turn_ends = False
 
     def feed(self, data: bytes) -> None:
         """Take received bytes."""
-        self._intake.take(data)
+        if self._slicing:
+            self._intake.take(data)
+        else:
+            self._intake.look_at(data)
 
     def _parse(self, data: bytes) -> None:
-        """Parse all these bytes, then wake whoever waits for what they held."""
-        fault = self.receiver.feed(data)
-        if self._control_events.pending or self._runner is not None:
+        self._let_out(self.receiver.feed(data))
+
+    def _let_out(self, fault: ProtocolError | MessageTooBigError | None) -> None:
+        """Let out what came before a fault, to callbacks and readers, who may do anything."""
+        if fault is not None:
+            self._pending_end.set(partial(self._fail, fault), turns=_TURNS_FOR_ANSWERS)
+        if self._runner is not None or self._control_events.pending:
             self._run_callbacks()
         if self._runner is None:
             self.inbox.wake_readers()
-        if fault is not None:
-            self._pending_end.set(partial(self._fail, fault))
 
     def eof_received(self) -> None:
         """Let the transport close itself: half-closed connections are of no use here."""
@@ -226,8 +244,7 @@ class Wire(asyncio.BufferedProtocol):
             exc, closed_here=self._closed_here(), silence=self.receiver.silence
         )
         self._keepalive.stop()
-        if self._end_timer is not None:
-            self._end_timer.cancel()
+        self._deadline.cancel()
         self.receiver.stop()
         info = self.ending.finish(loop_stall=self._keepalive.longest_stall)
         self.sender.end()
@@ -239,10 +256,10 @@ class Wire(asyncio.BufferedProtocol):
         quiet = info.clean or self._role is Role.SERVER
         level = logging.DEBUG if quiet else logging.WARNING
         logger.log(level, "WebSocket connection to %s ended: %s", self._label, info)
-        self._lost.set()
-        self.inbox.end()
+        self._lost.reach()
         if self._runner is None:
-            self._ended.set()
+            self._ended.reach()
+        self.inbox.end()
         self._run_callbacks()
 
     def pause_writing(self) -> None:
@@ -266,7 +283,7 @@ class Wire(asyncio.BufferedProtocol):
 
     @property
     def _may_send(self) -> bool:
-        return not self.ending.begun and self.sender.usable
+        return self.sender.open and self.sender.usable
 
     async def drain(self) -> None:
         """Wait until the transport's buffer is below its low-water mark.
@@ -302,10 +319,10 @@ class Wire(asyncio.BufferedProtocol):
         if not self._may_send:
             return
         payload = self.ending.handshake.send(code, reason)
+        self.sender.open = False
         self.ending.initiator = CloseInitiator.LOCAL
         self._keepalive.stop()
         # First the deadline: whatever fails behind it, the connection ends.
-        self._close_deadline = self.close_deadline()
         self._end_within(self._options.close_timeout)
         self.sender.send_control(Opcode.CLOSE, payload)
         self._intake.closing()
@@ -314,8 +331,7 @@ class Wire(asyncio.BufferedProtocol):
         """Drop the connection at once."""
         self._pending_end.run()
         self._settle(cause)
-        if self.sender.transport is not None:
-            self.sender.transport.abort()
+        self.sender.abort()
 
     def abandon(self) -> None:
         """Drop the connection because its loop ends: nothing may be started any more."""
@@ -324,9 +340,9 @@ class Wire(asyncio.BufferedProtocol):
         self._give_up(CloseCause.CANCELLED, None, CloseCode.GOING_AWAY, "")
         self.abort()
 
-    def drop(self) -> None:
+    def drop(self, cause: CloseCause = CloseCause.CANCELLED) -> None:
         """Drop the connection at once, and cancel the callback that runs."""
-        self.abort()
+        self.abort(cause)
         if self._runner is not None:
             self._runner.cancel()
 
@@ -365,7 +381,8 @@ class Wire(asyncio.BufferedProtocol):
                 self.latency = round_trip
             self._control_events.add(Opcode.PONG, payload)
         else:
-            self._pending_end.set(partial(self._close_received, payload))
+            turns = 1 if self.ending.begun else _TURNS_FOR_ANSWERS
+            self._pending_end.set(partial(self._close_received, payload), turns=turns)
 
     # Ending
 
@@ -431,8 +448,7 @@ class Wire(asyncio.BufferedProtocol):
     def _transport_failed(self, exc: Exception) -> None:
         """Give a transport up that could not do what was asked of it."""
         self._settle(CloseCause.NETWORK_ERROR, exc, initiator=CloseInitiator.NONE)
-        if self.sender.transport is not None:
-            self.sender.transport.abort()
+        self.sender.abort()
 
     def _finish_tcp(self) -> None:
         """See TCP to its end; the server closes first (RFC 6455, section 7.1.1)."""
@@ -451,6 +467,7 @@ class Wire(asyncio.BufferedProtocol):
         *,
         initiator: CloseInitiator = CloseInitiator.LOCAL,
     ) -> None:
+        self.sender.open = False
         silence = self.receiver.silence
         self.ending.settle(cause, exc, initiator=initiator, silence=silence)
         self.receiver.stop()
@@ -458,11 +475,7 @@ class Wire(asyncio.BufferedProtocol):
         self._keepalive.stop()
 
     def _end_within(self, seconds: float) -> None:
-        """Abort after so many seconds, or at the earlier deadline of the closing handshake."""
-        if self._end_timer is not None:
-            self._end_timer.cancel()
-        when = min(self._loop.time() + seconds, self._close_deadline)
-        self._end_timer = self._loop.call_at(when, self.abort, CloseCause.CLOSE_TIMEOUT)
+        self._deadline.within(seconds, partial(self.abort, CloseCause.CLOSE_TIMEOUT))
 
     # What the keepalive asks for
 
@@ -471,19 +484,14 @@ class Wire(asyncio.BufferedProtocol):
         if self._may_send and not self.sender.paused:
             self.send_ping(b"")
 
-    def life_mark(self) -> tuple[int, int, int]:
-        """Return what has been received, handed over for sending, and is still buffered."""
-        return self.receiver.bytes_received, self.sender.bytes_sent, self.sender.buffered
+    def life_mark(self) -> tuple[int, tuple[int, int]]:
+        """Return what `alive_since` compares with."""
+        return self.receiver.bytes_received, self.sender.mark()
 
-    def alive_since(self, mark: tuple[int, int, int]) -> bool:
+    def alive_since(self, mark: tuple[int, tuple[int, int]]) -> bool:
         """Tell whether anything was received, or a full send buffer has drained."""
-        received, sent, buffered = mark
-        if self.receiver.bytes_received != received:
-            return True
-        # The kernel's own buffer was full when the mark was taken, so it takes more only when
-        # the peer has acknowledged something.
-        handed_over = self.sender.bytes_sent - sent
-        return bool(buffered) and buffered + handed_over > self.sender.buffered
+        received, sent = mark
+        return self.receiver.bytes_received != received or self.sender.drained_since(sent)
 
     def peer_silent(self, *, stalled: bool) -> None:
         """Give the peer up: say so, for the case that it still hears us, and drop TCP."""

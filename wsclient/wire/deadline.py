@@ -1,0 +1,36 @@
+"""When a connection that ends is dropped, whatever else happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+__all__ = ["Deadline"]
+
+
+class Deadline:
+    """A moment that can only come nearer.
+
+    Args:
+        loop: its timers are used.
+    """
+
+    __slots__ = ("_loop", "_timer")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._timer: asyncio.TimerHandle | None = None
+
+    def within(self, seconds: float, action: Callable[[], object]) -> None:
+        """Do something in so many seconds, unless something is to be done earlier anyway."""
+        when = self._loop.time() + seconds
+        if self._timer is not None:
+            if self._timer.when() <= when:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(when, action)
+
+    def cancel(self) -> None:
+        """Do nothing any more."""
+        if self._timer is not None:
+            self._timer.cancel()
