@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 from typing import Final
@@ -16,6 +17,7 @@ _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*\Z")
 _AUTHORITY: Final = re.compile(r"[^/?#]*")
 _LABEL: Final = re.compile(r"[A-Za-z0-9_-]{1,63}\Z")
 _PORT: Final = re.compile(r"[0-9]{0,5}\Z")
+_SUSPECT: Final = re.compile(r"[\x00-\x20\x7F-\x9F\uD800-\uDFFF]")
 _LONGEST_PATH: Final = 200  # characters; a server's redirect may have many more
 _INSTEAD: Final = {"http": "ws", "https": "wss"}
 
@@ -37,6 +39,10 @@ def check_url(url: str | URL) -> URL:
     """
     if not isinstance(url, (str, URL)):
         raise TypeError(f"url must be a str or a yarl.URL, not {type(url).__name__}.")
+    return _parsed_text(url) if isinstance(url, str) else _parsed(url)
+
+
+def _parsed(url: str | URL) -> URL:
     try:
         parsed = parse_url(url, what="The URL", example="ws://host:port/path")
         _check_scheme(parsed.scheme)
@@ -50,6 +56,10 @@ def check_url(url: str | URL) -> URL:
             "section 3). Remove it, or write %23 for a literal '#'."
         )
     return parsed
+
+
+# Programs connect to the same few URLs again and again. yarl remembers them, too.
+_parsed_text: Final = functools.lru_cache(maxsize=64)(_parsed)
 
 
 def parse_url(url: str | URL, *, what: str, example: str) -> URL:
@@ -98,7 +108,7 @@ def _check_characters(text: str, what: str) -> None:
     """Refuse characters that no URL can have."""
     if text != text.strip():
         raise ValueError(f"{what} begins or ends with white space: remove it.")
-    for character in text:
+    for character in _SUSPECT.findall(text):
         code = ord(character)
         if character == " ":
             raise ValueError(f"{what} has a space in it: write %20.")

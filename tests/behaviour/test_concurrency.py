@@ -404,7 +404,7 @@ THREAD_CALLS: dict[str, Callable[[WebSocketClientConnection], object]] = {
     "write_message": lambda c: c.write_message("from elsewhere"),
     "ping": lambda c: c.ping(),
     "close": lambda c: c.close(),
-    "read_message": lambda c: c.read_message(),
+    "read_message": lambda c: asyncio.run(c.read_message()),  # type: ignore[arg-type]
     "read with callback": lambda c: c.read_message(print),
     "wait_closed": lambda c: asyncio.run(c.wait_closed()),
     "set_nodelay": lambda c: c.set_nodelay(True),

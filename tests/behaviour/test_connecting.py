@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 from collections.abc import Awaitable, Callable
 
+import aiohttp
 import pytest
 
 from behaviour.servers import WAIT, Resolver, agree, check_failure, echo, expect_info, failure
@@ -300,3 +302,13 @@ async def test_time_limit_of_the_caller_stays_the_callers() -> None:
             async with asyncio.timeout(0.05):
                 await websocket_connect(server.url, connect_timeout=60)
     assert not isinstance(caught.value, WebSocketError)
+
+
+async def test_nothing_of_the_request_outlives_it() -> None:
+    # Transports of uvloop hold their first protocol.
+    kinds = (aiohttp.ClientSession, aiohttp.ClientResponse, aiohttp.BaseConnector)
+    async with RawServer(echo) as server, websocket_connect(server.url) as conn:
+        gc.collect()
+        assert [each for each in gc.get_objects() if issubclass(type(each), kinds)] == []
+        conn.write_message("hello")
+        assert await conn.read_message() == "hello"

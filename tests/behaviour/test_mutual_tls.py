@@ -105,7 +105,8 @@ async def test_a_connection_tells_of_both_certificates() -> None:
 
 async def test_nothing_is_told_of_an_identity_that_there_is_not() -> None:
     with ThreadedTLSServer(SERVER.server_context()) as server:
-        async with websocket_connect(server.url, tls=config(None)) as conn:
+        watched = websocket_connect(server.url, tls=config(None), use_fast_transport=False)
+        async with watched as conn:
             assert conn.tls is not None
             assert conn.tls.identity_fingerprint is None
             assert conn.tls.identity_generation is None
@@ -126,7 +127,8 @@ async def test_the_identity_stays_behind_when_the_origin_changes() -> None:
         with asking(redirect) as first:
             error = await rejection(f"wss://localhost:{first.port}/", tls=config())
             assert shown(first) == [CLIENT.serial_number]
-        assert shown(second) == [None]
+        # Twice where a fast transport was tried first.
+        assert set(shown(second)) == {None}
     assert isinstance(error, ClientCertificateRejected)
     assert error.reason == "certificate_required"
 

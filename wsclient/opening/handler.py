@@ -26,9 +26,14 @@ any number of interim answers (RFC 9110, section 15.2) into a queue.
 class Handler(ResponseHandler):
     """A handler that takes answers of reasonable length, and can be dropped for good.
 
+    Attributes:
+        keeps: what must live as long as the connection; ``None`` for nothing.
+
     Args:
         loop: the loop of the connection.
     """
+
+    keeps: object = None
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
@@ -54,6 +59,12 @@ class Handler(ResponseHandler):
         elif self._carrier is not None:
             self.set_exception(aiohttp.ClientPayloadError("the answer has no end"))
             self._carrier.abort()
+
+    def let_go(self) -> None:
+        """Forget the transport, which has another protocol now: aiohttp takes it for closed."""
+        # Told of the end, it also lets go of its parser, which refers to it.
+        self.connection_lost(None)
+        self.transport = None
 
     def drop_if_closing(self) -> None:
         """End a connection that has been closed, and now waits for the server to agree.

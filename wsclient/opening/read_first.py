@@ -8,10 +8,12 @@ the client's request.
 
 asyncio calls the socket's `send` and `sendmsg`. uvloop and the loop of Windows use the descriptor
 alone; for them this is a socket like any other, and what is unread when a write fails is lost.
+Transports of aiofastnet do so too, but see to it themselves, in `fast`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import socket
@@ -21,12 +23,13 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-__all__ = ["ReadFirstSocket", "read_first_socket"]
+__all__ = ["ReadFirstSocket", "give", "hand_over_unread", "has_unread", "read_first_socket"]
 
 _MOST_UNREAD: Final = 8 * 1024 * 1024
 """More than a kernel holds for a socket; what is unread is counted up to here."""
 
-_PEEK: Final = socket.MSG_PEEK | getattr(socket, "MSG_DONTWAIT", 0)
+_AT_ONCE: Final = getattr(socket, "MSG_DONTWAIT", 0)
+_PEEK: Final = socket.MSG_PEEK | _AT_ONCE
 
 
 def read_first_socket(addr_info: tuple[Any, ...]) -> ReadFirstSocket:
@@ -47,6 +50,49 @@ def read_first_socket(addr_info: tuple[Any, ...]) -> ReadFirstSocket:
     return ReadFirstSocket(family, kind, protocol)
 
 
+def has_unread(carrier: Any) -> bool:
+    """Tell whether something was received and not read yet, also if the connection is broken.
+
+    Args:
+        carrier: the socket of a transport, as `asyncio.BaseTransport.get_extra_info` tells it.
+    """
+    # What transports show of their sockets cannot receive.
+    inner: socket.socket = getattr(carrier, "_sock", carrier)
+    try:
+        return len(inner.recv(1, _PEEK)) > 0
+    except OSError:
+        return False
+
+
+def hand_over_unread(carrier: Any, protocol: asyncio.BaseProtocol) -> None:
+    """Give a protocol what was received and not read yet; it is not told of the end behind it.
+
+    Args:
+        carrier: as for `has_unread`.
+        protocol: of the transport.
+    """
+    inner: socket.socket = getattr(carrier, "_sock", carrier)
+    try:
+        while data := inner.recv(_MOST_UNREAD, _AT_ONCE):
+            give(protocol, data)
+    except OSError:
+        pass  # That was all.
+
+
+def give(protocol: asyncio.BaseProtocol | None, data: bytes) -> None:
+    """Give received bytes to a protocol of either kind, as a transport does."""
+    if isinstance(protocol, asyncio.Protocol):
+        protocol.data_received(data)
+        return
+    assert isinstance(protocol, asyncio.BufferedProtocol)
+    while data:
+        buffer = memoryview(protocol.get_buffer(len(data)))
+        count = min(len(buffer), len(data))
+        buffer[:count] = data[:count]
+        protocol.buffer_updated(count)
+        data = data[count:]
+
+
 class ReadFirstSocket(socket.socket):
     """A socket that puts off errors of writing while there is something to read.
 
@@ -59,12 +105,14 @@ class ReadFirstSocket(socket.socket):
     _fault = 0
     _unread = 0
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    _inode: int | None = None
+
+    def remember(self) -> None:
+        """Note which socket it is, for `let_go_if_closed`."""
         self._inode = self._look_up()
 
     def let_go_if_closed(self) -> None:
-        """Forget the descriptor if somebody has closed it under us.
+        """Forget the descriptor if somebody has closed it under us; after `remember`.
 
         uvloop does so when connecting with TLS fails early. The number may be another
         connection's by now, which this object would close when it goes.

@@ -33,10 +33,15 @@ class Security:
         config: how to do TLS with the server; ``None`` means the defaults, or what `ssl` or the
             session of the caller decide.
         trace: the handshakes of the latest request.
+
+    Args:
+        connect: what the caller wants.
+        direct: whether OpenSSL may do the server's handshake without being watched.
     """
 
-    def __init__(self, connect: ConnectOptions) -> None:
+    def __init__(self, connect: ConnectOptions, *, direct: bool = False) -> None:
         self._connect = connect
+        self._direct = direct
         self.config: TLSConfig | None = connect.tls
         self.trace = HandshakeTrace()
         self._server: Prepared | None = None
@@ -52,6 +57,12 @@ class Security:
         """The identity that the server was to be shown by the latest request."""
         return None if self._server is None else self._server.identity
 
+    def watch_next(self) -> bool:
+        """Have the next handshake watched; tell whether the last one should have been."""
+        direct = self._server is not None and self._server.context.direct
+        self._direct = False
+        return direct and self.trace.unseen
+
     async def for_server(self) -> dict[str, Any]:
         """Return the arguments of a request to a ``wss://`` server.
 
@@ -63,7 +74,7 @@ class Security:
             return {"ssl": connect.ssl}
         if self.config is None and connect.session is not None:
             return {}  # the session's connector may have a context of its own
-        self._server = await prepare(self.config)
+        self._server = await prepare(self.config, direct=self._direct)
         arguments: dict[str, Any] = {"ssl": self._server.context}
         if self.config is not None and self.config.server_hostname is not None:
             arguments["server_hostname"] = self.config.server_hostname

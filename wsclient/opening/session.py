@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import aiohttp
@@ -26,6 +27,7 @@ __all__ = [
     "RESOLVING",
     "WAITING",
     "BrokenError",
+    "Step",
     "private_session",
     "request_once",
     "without_secrets_of_session",
@@ -45,6 +47,45 @@ _OWN_HEADERS: Final = RESERVED_HEADERS | {"host", "cookie"}
 """What stays besides: the handshake's headers, and the cookies of the new origin."""
 
 
+class Step:
+    """The step of an attempt that is underway; what `private_session` wants of each request.
+
+    It goes into the argument `trace_request_ctx` of a request. Objects of aiohttp's trace refer
+    to each other, and live on until a collection: the attempt, and the secrets in it, should not
+    be kept by them.
+
+    Attributes:
+        doing: what is being done.
+    """
+
+    __slots__ = ("doing",)
+
+    def __init__(self) -> None:
+        self.doing = "preparing"
+
+
+def _noting(doing: str) -> Any:
+    """Return a callback for aiohttp's trace that notes down what is being done."""
+
+    async def note(_: aiohttp.ClientSession, context: Any, __: object) -> None:
+        context.trace_request_ctx.doing = doing
+
+    return note
+
+
+def _make_trace() -> aiohttp.TraceConfig:
+    trace = aiohttp.TraceConfig()
+    trace.on_dns_resolvehost_start.append(_noting(RESOLVING))
+    trace.on_dns_resolvehost_end.append(_noting(CONNECTING))
+    trace.on_connection_create_end.append(_noting(WAITING))
+    trace.freeze()
+    return trace
+
+
+_TRACES: Final = [_make_trace()]
+"""One for all sessions: making it costs more than all that a session is made of else."""
+
+
 class BrokenError(aiohttp.ClientConnectionError):
     """The connection broke before the answer; the cause says how."""
 
@@ -55,8 +96,7 @@ async def private_session(
     *,
     proxy: URL | None,
     proxy_ssl: ssl.SSLContext | None,
-    jar: aiohttp.CookieJar,
-    note: Callable[[str], Any],
+    jar: aiohttp.CookieJar | None,
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """Lend a session for one request, which leaves nothing behind.
 
@@ -65,7 +105,6 @@ async def private_session(
         proxy: the proxy on the way, ``None`` without.
         proxy_ssl: context for an https proxy.
         jar: the cookies of all requests of an attempt.
-        note: makes the callback for aiohttp's trace that notes down what is being done.
     """
     resolver = connect.resolver or aiohttp.DefaultResolver()
     sockets: list[ReadFirstSocket] = []
@@ -73,15 +112,11 @@ async def private_session(
         proxy, proxy_ssl, connect.local_addr, MostAddresses(resolver), sockets
     )
     drop = use_handlers(connector)
-    trace = aiohttp.TraceConfig()
-    trace.on_dns_resolvehost_start.append(note(RESOLVING))
-    trace.on_dns_resolvehost_end.append(note(CONNECTING))
-    trace.on_connection_create_end.append(note(WAITING))
     session = aiohttp.ClientSession(
         connector=connector,
         request_class=TunnelRequest,
         cookie_jar=jar,
-        trace_configs=[trace],
+        trace_configs=_TRACES,
     )
     try:
         yield session
@@ -102,8 +137,13 @@ def _make_connector(
     resolver: AbstractResolver,
     sockets: list[ReadFirstSocket],
 ) -> aiohttp.TCPConnector:
+    closes_by_number = not isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop)
+
     def make_socket(addr_info: tuple[Any, ...]) -> socket.socket:
-        sockets.append(made := read_first_socket(addr_info))
+        made = read_first_socket(addr_info)
+        if closes_by_number:
+            made.remember()
+            sockets.append(made)
         return made
 
     kwargs: dict[str, Any] = {"force_close": True, "local_addr": local_addr}

@@ -14,11 +14,13 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp_socks import ProxyConnector
 
 from ..tls.handshake.context import ensure_checked
+from .fast import FastConnector
+from .handler import Handler
 
 __all__ = ["SocksConnector"]
 
 
-class SocksConnector(ProxyConnector):
+class SocksConnector(FastConnector, ProxyConnector):
     """A connector whose TLS is for the name that was asked for.
 
     aiohttp_socks does TLS itself and asks for the URL's host, whatever `server_hostname` says.
@@ -41,5 +43,5 @@ class SocksConnector(ProxyConnector):
             transport.close()
             raise
         # The handler before holds the stream, which would close the transport when it goes.
-        setattr(outer, "wsclient_inner", handler)  # noqa: B010 - no attribute of its class
+        cast(Handler, outer).keeps = handler
         return secured, outer

@@ -21,10 +21,11 @@ import ssl
 import sys
 from typing import Any, Final
 
-from aiohttp import ClientRequest, ClientTimeout, TCPConnector
+from aiohttp import ClientRequest, ClientTimeout
 from aiohttp.client_proto import ResponseHandler
 
 from ..tls.handshake.context import ensure_checked
+from .fast import FastConnector
 
 __all__ = ["TunnelConnector", "TunnelRequest"]
 
@@ -61,7 +62,7 @@ class TunnelRequest(ClientRequest):
         return self.proxy is not None or super().is_ssl()
 
 
-class TunnelConnector(TCPConnector):
+class TunnelConnector(FastConnector):
     """A connector that opens tunnels for ``ws://``, and has a TLS context for the proxy alone.
 
     Args:

@@ -1,9 +1,4 @@
-"""The HTTP part of connecting: aiohttp brings the request to the server, and the 101 back.
-
-After the 101 the transport gets our protocol object. Bytes that aiohttp has read behind the
-answer are fed in first; the end of the connection is told to aiohttp, whose session would
-otherwise wait for it for ever.
-"""
+"""The HTTP part of connecting: aiohttp brings the request to the server, and the 101 back."""
 
 from __future__ import annotations
 
@@ -11,41 +6,31 @@ import asyncio
 import contextlib
 import math
 import sys
-from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
-from ..connection import Opening, WebSocketClientConnection
+from ..connection import WebSocketClientConnection, drop_unused
 from ..errors import (
     ClientCertificateRejected,
     ConnectTimeoutError,
-    HandshakeError,
     InvalidURLError,
     ProxyError,
     RedirectError,
+    ServerCertificateError,
+    TLSError,
 )
 from ..options.connect import ConnectOptions
 from ..options.connection import ConnectionOptions
 from ..options.credentials import BasicCredentials
 from ..options.proxies import SOCKS_SCHEMES, environment_proxy
-from ..protocol.handshake import (
-    Agreement,
-    check_response,
-    join_headers,
-    make_key,
-    upgrade_headers,
-)
+from ..protocol.handshake import check_response, join_headers, make_key, upgrade_headers
 from ..tls.handshake.context import trace_handshakes
-from ..tls.info import TLSInfo
-from ..tls.watch import RotationWatch
 from ..urls import check_url, shown_url
-from ..wire.drain import Drain
 from ..wire.shutdown import LoopWatch, watch_loop
-from ..wire.wire import Wire
 from .failures import Way, forget_outer, map_failure, refusal, without_secrets
+from .fast import FastConnector, may_be_fast
 from .security import Security
 from .session import (
     CONNECTING,
@@ -53,10 +38,12 @@ from .session import (
     RESOLVING,
     WAITING,
     BrokenError,
+    Step,
     private_session,
     request_once,
     without_secrets_of_session,
 )
+from .takeover import take_over
 
 __all__ = ["open_connection"]
 
@@ -103,15 +90,6 @@ async def open_connection(
         ) from exc
 
 
-class _Step:
-    """The step of an attempt that is underway."""
-
-    __slots__ = ("doing",)
-
-    def __init__(self) -> None:
-        self.doing = "preparing"
-
-
 class _Attempt:
     """One attempt to connect, over all its redirects."""
 
@@ -119,11 +97,16 @@ class _Attempt:
         self._connect = connect
         self._options = options
         self.url = connect.url
-        self._step = _Step()
+        self._step = Step()
+        # For IP addresses too. The session of a caller has its own.
+        self._jar = None if connect.session else aiohttp.CookieJar(unsafe=True)
         self.deadline = math.inf
         self._history = [connect.url]
         self._secrets = True
-        self._security = Security(connect)
+        self._may_be_fast = may_be_fast(connect)
+        self._insists = self._may_be_fast and connect.use_fast_transport is True
+        self._security = Security(connect, direct=self._insists)
+        self._renewed = False
         self._offer = None if options.compression is None else options.compression.offer
         self._cookies: dict[str, str] = dict(connect.cookies)
 
@@ -139,29 +122,40 @@ class _Attempt:
     @property
     def present(self) -> str:
         """What it is doing, in the words of an error."""
-        last = self._security.trace.last
-        if self.doing == CONNECTING and last is not None and not last.established:
+        if self.doing == CONNECTING and self._security.trace.underway:
             return _IN_TLS
         return self.doing
 
     async def run(self) -> WebSocketClientConnection:
         """Request, follow redirects, and take the transport over."""
-        jar = aiohttp.CookieJar(unsafe=True)  # for IP addresses too
         watch = await watch_loop()
-        renewed = False
         while True:
             proxy = self._proxy()
+            connection = None
             try:
-                async with self._session(proxy, jar) as session:
+                async with await self._session(proxy) as session:
                     connection = await self._hop(session, proxy, watch)
-            except ClientCertificateRejected:
-                # The files may have been replaced while the old certificate was on its way.
-                if renewed or not await self._security.has_newer_identity():
+            except TLSError as exc:
+                if not await self._is_worth_another_try(exc):
                     raise
-                renewed = True
                 continue
+            except BaseException:
+                # Cancelled while aiohttp's session ended: nobody would ever have the connection.
+                if connection is not None:
+                    drop_unused(connection)
+                raise
             if connection is not None:
                 return connection
+
+    async def _is_worth_another_try(self, exc: TLSError) -> bool:
+        if not isinstance(exc, ServerCertificateError) and self._security.watch_next():
+            # Nobody has seen why the server went: whoever watches can explain it.
+            return True
+        if self._renewed or not isinstance(exc, ClientCertificateRejected):
+            return False
+        # The files may have been replaced while the old certificate was on its way.
+        self._renewed = await self._security.has_newer_identity()
+        return self._renewed
 
     async def _hop(
         self, session: aiohttp.ClientSession, proxy: URL | None, watch: LoopWatch
@@ -177,7 +171,7 @@ class _Attempt:
         except BaseException:
             response.close()
             raise
-        if self._connect.session is None:
+        if self._connect.session is None and not response.closed:
             # The connector lives on, for this one connection.
             session.detach()
         return connection
@@ -236,35 +230,20 @@ class _Attempt:
                 hint="Leave session= out and configure the proxy by proxy_tls=.",
             )
 
-    @contextlib.asynccontextmanager
     async def _session(
-        self, proxy: URL | None, jar: aiohttp.CookieJar
-    ) -> AsyncIterator[aiohttp.ClientSession]:
+        self, proxy: URL | None
+    ) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientSession]:
         """Lend the caller's session, or one for one request that leaves nothing behind."""
         if self._connect.session is not None:
-            yield self._connect.session
-            return
+            return contextlib.nullcontext(self._connect.session)
         proxy_ssl = await self._security.for_proxy(proxy)
-        async with private_session(
-            self._connect, proxy=proxy, proxy_ssl=proxy_ssl, jar=jar, note=self._note
-        ) as session:
-            yield session
+        return private_session(self._connect, proxy=proxy, proxy_ssl=proxy_ssl, jar=self._jar)
 
     def _way(self, proxy: URL | None) -> Way:
         tunnelled = self.doing == WAITING or self._connect.session is not None
         facts = self._security.facts(self.url, proxy)
         chosen = self._connect.proxy is True
         return Way(self.url, proxy, facts, tunnelled=tunnelled, from_environment=chosen)
-
-    def _note(self, doing: str) -> Any:
-        # Objects of aiohttp's trace refer to each other, and live on until a collection: the
-        # attempt, and the secrets in it, should not be kept by them.
-        step = self._step
-
-        async def note(*_: object) -> None:
-            step.doing = doing
-
-        return note
 
     async def _request(
         self, session: aiohttp.ClientSession, proxy: URL | None, key: str
@@ -278,6 +257,11 @@ class _Attempt:
         if self.url.scheme == "wss":
             self.doing = "loading certificates"
             kwargs |= await self._security.for_server()
+        if self._may_be_fast and isinstance(session.connector, FastConnector):
+            context = kwargs.get("ssl")
+            session.connector.go_fast(self.url, proxy, context, insisted=self._insists)
+        if connect.session is None:
+            kwargs["trace_request_ctx"] = self._step
         middlewares = self._middlewares()
         if middlewares:
             kwargs["middlewares"] = middlewares
@@ -286,7 +270,7 @@ class _Attempt:
             "GET",
             self.url,
             headers=self._headers(key),
-            cookies=self._cookies if self._secrets else None,
+            cookies=(self._cookies if self._secrets else None) or None,
             allow_redirects=False,
             raise_for_status=False,
             auto_decompress=False,
@@ -368,36 +352,7 @@ class _Attempt:
             subprotocols=self._connect.subprotocols,
             deflate=self._offer,
         )
-        handler, transport = _parts(response)
-
-        rotation: RotationWatch | None = None
-
-        def on_lost(exc: BaseException | None) -> None:
-            if rotation is not None:
-                rotation.stop()
-            watch.open.discard(wire)
-            handler.connection_lost(exc)
-            response.close()
-
-        loop = asyncio.get_running_loop()
-        wire = Wire(
-            loop,
-            self._options,
-            deflate=agreement.deflate,
-            label=shown_url(self.url),
-            on_lost=on_lost,
-            closed_here=lambda: handler.transport is None,
-        )
-        # With ws:// through an https proxy, the TLS of the transport is the proxy's.
-        tls = self._security.info(transport) if self.url.scheme == "wss" else None
-        opening = _opening(self.url, agreement, response, transport, tls)
-        watch.open.add(wire)
-        wire.start(transport)
-        handler.set_parser(Drain(wire), None)
-        callback = self._options.on_message_callback is not None
-        connection = WebSocketClientConnection(wire, opening, loop, callback=callback)
-        rotation = self._security.watch(lambda: connection.close(1001, "new certificate"))
-        return connection
+        return take_over(response, self.url, agreement, self._options, self._security, watch)
 
 
 async def _read_start(response: aiohttp.ClientResponse, deadline: float) -> bytes:
@@ -424,35 +379,3 @@ def _websocket_url(base: URL, location: str) -> URL:
     scheme = {"http": "ws", "https": "wss"}.get(target.scheme, target.scheme)
     port = target.explicit_port
     return check_url(target.with_scheme(scheme).with_port(port)).with_user(None)
-
-
-def _parts(response: aiohttp.ClientResponse) -> tuple[ResponseHandler, asyncio.Transport]:
-    connection = response.connection
-    handler = None if connection is None else connection.protocol
-    transport = None if connection is None else connection.transport
-    if handler is None or transport is None:
-        raise HandshakeError(
-            "the server closed the connection right after the upgrade.",
-            status=response.status,
-            headers=join_headers(response.headers.items()),
-        )
-    return handler, transport
-
-
-def _opening(
-    url: URL,
-    agreement: Agreement,
-    response: aiohttp.ClientResponse,
-    transport: asyncio.Transport,
-    tls: TLSInfo | None,
-) -> Opening:
-    return Opening(
-        url=url,
-        subprotocol=agreement.subprotocol,
-        extensions=response.headers.get("Sec-WebSocket-Extensions", ""),
-        request_headers=response.request_info.headers,
-        response_headers=response.headers,
-        local_address=transport.get_extra_info("sockname"),
-        remote_address=transport.get_extra_info("peername"),
-        tls=tls,
-    )

@@ -26,6 +26,7 @@ from ..urls import check_url, shown_url
 from .connection import check_number, check_seconds
 from .credentials import Auth, AuthLike, BasicCredentials, check_auth
 from .proxies import SOCKS_SCHEMES, check_proxy_url
+from .transports import check_fast_transport
 
 __all__ = [
     "DEFAULT_USER_AGENT",
@@ -88,6 +89,8 @@ class ConnectOptions:
         ssl: a ready context instead of `tls`, which is used as it is.
         proxy_tls: how to do TLS with an ``https`` proxy; ``None`` means the defaults. Neither
             `tls` nor `ssl` is ever used for the proxy.
+        use_fast_transport: ``True`` insists on the transports of the extra ``fast``, ``False``
+            forbids them, ``None`` takes them where they can be used.
     """
 
     url: URL
@@ -107,6 +110,7 @@ class ConnectOptions:
     tls: TLSConfig | None
     ssl: ssl_module.SSLContext | None
     proxy_tls: TLSConfig | None
+    use_fast_transport: bool | None
 
     def __init__(
         self,
@@ -128,6 +132,7 @@ class ConnectOptions:
         tls: TLSConfig | None = None,
         ssl: ssl_module.SSLContext | None = None,
         proxy_tls: TLSConfig | None = None,
+        use_fast_transport: bool | None = None,
     ) -> None:
         """Check the values, in themselves and against each other, and keep them.
 
@@ -137,15 +142,16 @@ class ConnectOptions:
             ValueError: a value that cannot be used, or two that exclude each other.
         """
         target = check_url(url)
+        credentials = _url_credentials(target)
         pairs = check_headers("headers", headers)
         values: dict[str, Any] = {
-            "url": target.with_user(None),
+            "url": target if credentials is None else target.with_user(None),
             "connect_timeout": _check_timeout(connect_timeout),
             "subprotocols": check_subprotocols(subprotocols),
             "headers": pairs,
             "origin": _check_text("Origin", origin),
             "user_agent": _check_user_agent(user_agent, pairs),
-            "auth": check_auth(auth) or _url_credentials(target),
+            "auth": check_auth(auth) or credentials,
             "cookies": _check_cookies(cookies),
             "proxy": _check_proxy(proxy),
             "proxy_headers": check_headers("proxy_headers", proxy_headers),
@@ -156,6 +162,7 @@ class ConnectOptions:
             "tls": _check_type("tls", tls, TLSConfig),
             "ssl": _check_ssl(ssl),
             "proxy_tls": _check_type("proxy_tls", proxy_tls, TLSConfig),
+            "use_fast_transport": check_fast_transport(use_fast_transport),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -181,6 +188,7 @@ class ConnectOptions:
             "local_addr": self.local_addr,
             "tls": self.tls,
             "proxy_tls": self.proxy_tls,
+            "use_fast_transport": self.use_fast_transport,
         }
         text = ", ".join(f"{name}={value!r}" for name, value in shown.items())
         return f"ConnectOptions({text})"
@@ -221,7 +229,7 @@ def check_headers(option: str, headers: HeadersLike | None) -> HeaderPairs:
 
 def _has_header(headers: HeaderPairs, name: str) -> bool:
     """Return whether a header is there, in whatever case."""
-    return any(given.lower() == name for given, _ in headers)
+    return bool(headers) and any(given.lower() == name for given, _ in headers)
 
 
 def _check_timeout(connect_timeout: float | None) -> float | None:
@@ -253,7 +261,8 @@ def _check_text(header: str, value: str | None) -> str | None:
 def _check_user_agent(user_agent: str | None, headers: HeaderPairs) -> str | None:
     """Return what to send as User-Agent beside the headers."""
     if not _has_header(headers, "user-agent"):
-        return _check_text("User-Agent", user_agent)
+        ours = user_agent is DEFAULT_USER_AGENT
+        return user_agent if ours else _check_text("User-Agent", user_agent)
     if user_agent is None or user_agent == DEFAULT_USER_AGENT:
         return None
     raise ValueError("User-Agent is in headers and in user_agent=: give one of them.")
@@ -362,6 +371,7 @@ def _check_session(options: ConnectOptions) -> None:
         ("local_addr", options.local_addr is not None),
         ("proxy_tls", options.proxy_tls is not None),
         ("a SOCKS proxy", _uses_socks(options)),
+        ("use_fast_transport=True", bool(options.use_fast_transport)),
     ):
         if given:
             raise ValueError(

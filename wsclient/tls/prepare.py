@@ -12,7 +12,7 @@ __all__ = ["Prepared", "prepare"]
 _DEFAULT: Final = TLSConfig()
 
 
-async def prepare(config: TLSConfig | None) -> Prepared:
+async def prepare(config: TLSConfig | None, *, direct: bool = False) -> Prepared:
     """Return the identity and the context for one attempt to connect.
 
     What has changed since the last attempt is loaded in a thread. Concurrent calls load once,
@@ -21,6 +21,8 @@ async def prepare(config: TLSConfig | None) -> Prepared:
 
     Args:
         config: ``None`` means all defaults, with the roots of certifi.
+        direct: whether the context may be one whose handshakes are not watched, for the sake of
+            speed; see `HandshakeContext.go_direct`.
 
     Raises:
         IdentityError: there is no identity, or OpenSSL does not accept it.
@@ -28,4 +30,4 @@ async def prepare(config: TLSConfig | None) -> Prepared:
             next call tries again.
         TLSConfigurationError: the key log cannot be written.
     """
-    return await (_DEFAULT if config is None else config).preparer.prepare()
+    return await (_DEFAULT if config is None else config).preparer.prepare(direct=direct)

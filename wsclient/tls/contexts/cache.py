@@ -41,6 +41,7 @@ class _Key(NamedTuple):
     settings: ContextSettings
     keylog: str | None
     identity: ClientIdentity | None
+    direct: bool
 
 
 class _Outcome(NamedTuple):
@@ -145,7 +146,7 @@ class _TrustKeeper:
 
 
 async def context_for(
-    settings: ContextSettings, identity: ClientIdentity | None
+    settings: ContextSettings, identity: ClientIdentity | None, *, direct: bool = False
 ) -> HandshakeContext:
     """Return the context for these settings and this identity, from the cache if it is there.
 
@@ -159,6 +160,8 @@ async def context_for(
     Args:
         settings: of the context, which must not be changed: others use it too.
         identity: what it shows to servers; ``None`` for nothing.
+        direct: whether the context may be one that has gone direct, if there is nothing in it
+            that forbids that.
 
     Raises:
         TrustError: the trusted files cannot be used, and could not before. The next call tries
@@ -166,7 +169,9 @@ async def context_for(
         IdentityError: OpenSSL does not accept the identity.
         TLSConfigurationError: the key log cannot be written.
     """
-    key = _Key(settings, _keylog(settings), identity)
+    keylog = _keylog(settings)
+    direct = direct and identity is None and settings.may_go_direct and keylog is None
+    key = _Key(settings, keylog, identity, direct)
     # A few microseconds for a local file, far less than the way to a thread and back.
     context = _cached(key, settings.trust.stamps())
     if context is not None:
@@ -265,7 +270,7 @@ def _settle(key: _Key, future: concurrent.futures.Future[_Outcome], outcome: _Ou
 
 def _build(key: _Key) -> HandshakeContext:
     """Return the context for `key` and the present state of its files. Blocks."""
-    settings, _, identity = key
+    settings, identity = key.settings, key.identity
     keeper = _keeper(settings.trust)
     with keeper.lock:
         context = keeper.refresh(key)
@@ -278,6 +283,8 @@ def _build(key: _Key) -> HandshakeContext:
             context = settings.context(keeper.contents, key.keylog)
         if identity is not None:
             settings.show(identity, context)
+        if key.direct:
+            context.go_direct()
         _keep(key, keeper, context)
         return context
 

@@ -63,11 +63,14 @@ class Preparer:
         self._expiry_warning = expiry_warning
         self._latest: ClientIdentity | None = None
 
-    async def prepare(self) -> Prepared:
+    async def prepare(self, *, direct: bool = False) -> Prepared:
         """Return the identity of this moment, and a context that shows it.
 
         When the identity has been replaced, the context of the one before is forgotten.
         Cancelling the call loses nothing: what has been begun is kept for the next one.
+
+        Args:
+            direct: as in `context_for`.
 
         Raises:
             IdentityError: there is no identity, or OpenSSL does not accept it.
@@ -78,7 +81,7 @@ class Preparer:
         latest, self._latest = self._latest, identity
         if latest is not None and latest != identity:
             drop_context(self.settings, latest)
-        context = await context_for(self.settings, identity)
+        context = await context_for(self.settings, identity, direct=direct)
         if identity is not None:
             if self._latest != identity:
                 # It was replaced meanwhile, and only now put into the cache.

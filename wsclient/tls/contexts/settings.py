@@ -53,6 +53,11 @@ class ContextSettings:
     session_resumption: bool
     post_handshake_auth: bool
 
+    @property
+    def may_go_direct(self) -> bool:
+        """Whether OpenSSL alone can make the connections; see `HandshakeContext.go_direct`."""
+        return not (self.checks or self.session_resumption)
+
     def context(self, contents: TrustContents, keylog: str | None) -> HandshakeContext:
         """Return a new context, still without an identity. Blocks: certifi alone takes 16 ms.
 
