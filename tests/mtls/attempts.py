@@ -68,6 +68,7 @@ async def attempt(bench: Bench, server: RealServer, scenario: Scenario, cell: Ce
         crldata=None if scenario.crl is None else bench.material.crls[scenario.crl],
         minimum_version=version,
         maximum_version=version,
+        ciphers=scenario.ciphers,
         post_handshake_auth=scenario.post_handshake_auth,
     )
     port = server.port(scenario.listener.format(key=cell.server_key))

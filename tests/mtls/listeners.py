@@ -23,7 +23,7 @@ CERTIFICATE_KINDS: Final = (
 )
 """Kinds of certificates that servers show; `Material.server` makes them."""
 
-# None of the ciphers that `ssl` offers by default: those with SHA-1 are left out there.
+# None of those that the scenario for it offers, which newer clients do without.
 _UNCOMMON_CIPHER: Final = "ECDHE-RSA-AES128-SHA"
 
 

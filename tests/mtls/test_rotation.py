@@ -53,16 +53,25 @@ class Load:
         self._tls = tls
         self._shown: set[str | None] = set()
         self._changed = asyncio.Condition()
+        self._ending = False
         self.connections = 0
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Run the tasks during a block; raise what one of them raises."""
+        """Run the tasks during a block; raise what one of them raises.
+
+        Then they are cancelled. On uvloop they end by themselves: when it is cancelled in the
+        middle of TLS's handshake, it answers on a transport that it has closed itself, and tells
+        the loop's exception handler of it.
+        """
+        plain = isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._connect_for_ever()) for _ in range(_TASKS)]
             yield
-            for each in tasks:
-                each.cancel()
+            self._ending = True
+            if plain:
+                for each in tasks:
+                    each.cancel()
 
     async def wait_until_shown(self, issued: IssuedCertificate) -> None:
         """Wait until a connection was opened with this certificate.
@@ -83,7 +92,7 @@ class Load:
             await self._changed.wait_for(lambda: self.connections >= number)
 
     async def _connect_for_ever(self) -> None:
-        while True:
+        while not self._ending:
             async with websocket_connect(self._url, tls=self._tls, proxy=None) as conn:
                 await conn.write_message("hello")
                 assert await conn.read_message() == "hello"

@@ -418,6 +418,9 @@ def test_name_that_is_not_served_is_named() -> None:
         ("WRONG_VERSION_NUMBER", False, "not_tls"),
         ("WRONG_VERSION_NUMBER", True, "protocol_error"),
         ("HTTP_REQUEST", False, "not_tls"),
+        # What OpenSSL 3.2 and newer say of any record that is damaged.
+        ("RECORD_LAYER_FAILURE", False, "protocol_error"),
+        ("RECORD_LAYER_FAILURE", True, "protocol_error"),
         ("HTTPS_PROXY_REQUEST", False, "not_tls"),
         ("UNSUPPORTED_PROTOCOL", True, "protocol_version"),
         ("NO_PROTOCOLS_AVAILABLE", False, "protocol_version"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import ssl
 
 import pytest
@@ -19,9 +20,11 @@ IDENTITY = ClientIdentity.from_cryptography(CLIENT.private_key, CLIENT.certifica
 ROOT_PEM = AUTHORITY.root_pem
 
 
-async def info_of(config: TLSConfig, context: ssl.SSLContext) -> TLSInfo:
+async def info_of(
+    config: TLSConfig, context: ssl.SSLContext, *, fast: bool | None = None
+) -> TLSInfo:
     with ThreadedTLSServer(context) as server:
-        conn = await websocket_connect(server.url, tls=config)
+        conn = await websocket_connect(server.url, tls=config, use_fast_transport=fast)
         info = conn.tls
         conn.close()
         await conn.wait_closed()
@@ -52,10 +55,19 @@ async def test_a_connection_with_an_identity(version: ssl.TLSVersion) -> None:
 
 
 async def test_a_connection_without_an_identity() -> None:
-    info = await info_of(TLSConfig(cadata=ROOT_PEM), SERVER.server_context())
+    context = SERVER.server_context()
+    info = await info_of(TLSConfig(cadata=ROOT_PEM), context, fast=False)
     assert info.identity_fingerprint is info.identity_generation is None
     assert info.certificate_requested is False
     assert info.alpn is None
+
+
+async def test_a_connection_that_nobody_watches() -> None:
+    pytest.importorskip("aiofastnet", reason="aiofastnet is not installed")
+    context = SERVER.server_context()
+    watched = await info_of(TLSConfig(cadata=ROOT_PEM), context, fast=False)
+    info = await info_of(TLSConfig(cadata=ROOT_PEM), context, fast=True)
+    assert info == dataclasses.replace(watched, certificate_requested=None)
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])

@@ -14,6 +14,7 @@ from wsclient.tls.handshake.messages import (
     HandshakeMessage,
     decode_certificate_request,
     has_certificate,
+    has_compressed_certificate,
 )
 
 TLS12, TLS13 = 0x0303, 0x0304
@@ -35,6 +36,11 @@ def message(kind: int, body: bytes) -> bytes:
 
 def numbers(*values: int) -> bytes:
     return b"".join(each.to_bytes(2, "big") for each in values)
+
+
+def compressed(size: int) -> bytes:
+    """Return a CompressedCertificate whose Certificate has so many bytes (RFC 8879)."""
+    return numbers(1) + size.to_bytes(3, "big") + vector(3, b"whatever zlib makes of it")
 
 
 AUTHORITIES = vector(2, *(vector(2, each) for each in NAMES))
@@ -96,6 +102,21 @@ def test_what_comes_before_the_damage_is_read(body: bytes, version: int) -> None
 )
 def test_whether_there_is_a_certificate(body: bytes, version: int, expected: bool) -> None:
     assert has_certificate(body, version) is expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (compressed(862), True),
+        # One without certificates, and with the longest context.
+        (compressed(259), False),
+        (compressed(4), False),
+        (compressed(862)[:4], False),
+        (b"", False),
+    ],
+)
+def test_whether_there_is_a_compressed_certificate(body: bytes, expected: bool) -> None:
+    assert has_compressed_certificate(body) is expected
 
 
 # Key types
@@ -173,10 +194,15 @@ def test_the_log_of_a_handshake() -> None:
     ]
 
 
-def test_what_was_not_sent_after_all_is_taken_back() -> None:
+@pytest.mark.parametrize(
+    "certificate",
+    [message(11, vector(1) + vector(3, b"ours")), message(25, compressed(862))],
+    ids=["plain", "compressed"],
+)
+def test_what_was_not_sent_after_all_is_taken_back(certificate: bytes) -> None:
     log = HandshakeLog()
     log.note("received", TLS13, HANDSHAKE, message(20, bytes(4)))
-    log.note("sent", TLS13, HANDSHAKE, message(11, vector(1) + vector(3, b"ours")))
+    log.note("sent", TLS13, HANDSHAKE, certificate)
     log.note("sent", TLS13, HANDSHAKE, message(20, bytes(4)))
     assert log.certificate_sent is True
     log.withdraw()

@@ -54,6 +54,7 @@ def refusal(peer: PeerCertificate | None, **options: Any) -> PeerRefusedError:
         f" {OTHER_PIN} ; {PIN};",
         {f"{OTHER_PIN};{PIN}"},
     ],
+    ids=["one", "list", "tuple", "text", "text with spaces", "set of a text"],
 )
 def test_a_pin_that_matches(pins: Any) -> None:
     checks = PeerChecks(pinned_public_keys=pins)

@@ -125,14 +125,16 @@ TLS_ROWS: Final[dict[tuple[Stage, RecordEvent], tuple[Outcome, ...]]] = {
     ("handshake", "flip"): (_ENDED_IN_TLS, _TLS_SAYS_WHY, failed("ServerCertificateError", "tls")),
     # Under TLS 1.3 a ChangeCipherSpec means nothing any more (RFC 8446, appendix D.4).
     ("handshake", "drop"): (_ENDED_IN_TLS, _TLS_SAYS_WHY, *_TOO_LATE, CLEAN),
-    ("handshake", "repeat"): (_ENDED_IN_TLS, _TLS_SAYS_WHY, CLEAN),
+    # The last one comes again when the handshake is over.
+    ("handshake", "repeat"): (_ENDED_IN_TLS, _TLS_SAYS_WHY, CLEAN, *_NO_ANSWER),
     ("upgrade", "RST"): _NO_ANSWER,
     ("upgrade", "FIN"): (*_NO_ANSWER, _TLS_SAYS_WHY),
     ("upgrade", "half, FIN"): (*_NO_ANSWER, _TLS_SAYS_WHY),
     ("upgrade", "silence"): _TOO_LATE,
     ("upgrade", "flip"): (*_NO_ANSWER, _TLS_SAYS_WHY),
     ("upgrade", "drop"): (*_NO_ANSWER, _TLS_SAYS_WHY, *_TOO_LATE, CLEAN),
-    ("upgrade", "repeat"): (*_NO_ANSWER, _TLS_SAYS_WHY, closed("tls_alert"), _SAYS_WHY, CLEAN)
+    ("upgrade", "repeat"): (*_NO_ANSWER, _TLS_SAYS_WHY, _SAYS_WHY, CLEAN)
+    + (closed("tls_alert"), closed("eof"))
     + _WE_CLOSE["RST"]
     + _WE_CLOSE["FIN"],
     # The last records stand behind both Close frames; without close_notify it is a FIN that

@@ -91,11 +91,14 @@ PINGS = {"silence", "FIN, with pings"}
 
 
 async def fill(conn: WebSocketClientConnection) -> None:
-    """Write until the system takes no more, and has not for a while: its buffers grow."""
+    """Write until the system takes no more, and has not for a while: its buffers grow.
+
+    Enough is left for them to grow once more.
+    """
     quiet = 0
     while quiet < 5:
         before = conn.stats().write_buffer_size
-        if before < 2 * MARK:
+        if before < 16 * MARK:
             conn.write_message(bytes(64 * 1024), binary=True)
             await asyncio.sleep(0)
             quiet = 0

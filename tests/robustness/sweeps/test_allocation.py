@@ -21,6 +21,7 @@ from wsclient import CloseCause
 from wsclient.protocol.deflate import Inflater
 from wsclient.protocol.frames import build_frame
 from wsclient.protocol.messages import MessageAssembler
+from wsclient.protocol.zlibs import fast_zlib
 from wsclient.testing import VirtualClockLoop, connection_pair
 from wsclient.wire.inbox import Inbox
 
@@ -91,7 +92,8 @@ def compressor_fails(shortage: Shortage, monkeypatch: pytest.MonkeyPatch) -> Non
             shortage.call()
             return self._real.flush(mode)
 
-    monkeypatch.setattr(zlib, "compressobj", Compressor)
+    for library in (zlib, fast_zlib):
+        monkeypatch.setattr(library, "compressobj", Compressor)
 
 
 def fail_in(owner: type, name: str) -> Callable[[Shortage, pytest.MonkeyPatch], None]:

@@ -52,12 +52,14 @@ async def test_transport_is_lost(
     kind: str, compression: dict[str, Any] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loss = LOSSES[kind]
+    failed: set[str | None] = set()
     async with quiet() as watch:
 
         async def trial(number: int) -> bool:
             plan = lose_at(number, loss)
             FaultyTransport.install(monkeypatch, plan)
             client, conversation = await converse(compression, plan)
+            failed.add(plan.failed)
             where = f"{plan.failed}: {conversation}"
             info = conversation.check()
             if plan.failed is None:
@@ -73,6 +75,7 @@ async def test_transport_is_lost(
             return plan.failed is not None
 
         assert await sweep(trial) >= FEWEST_OPERATIONS
+    assert failed >= {"receive", "write", "pause_reading", "resume_reading", None}
 
 
 @COMPRESSION

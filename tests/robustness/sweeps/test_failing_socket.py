@@ -31,6 +31,12 @@ def loop_factory() -> object:
     return VirtualClockLoop
 
 
+@pytest.fixture(autouse=True)
+def stock_transports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the loop's own transports: those of aiofastnet ask the system, and not the socket."""
+    monkeypatch.setattr("wsclient.opening.fast.fast_transports", lambda: None)
+
+
 @pytest.fixture(scope="module")
 def authority() -> CertificateAuthority:
     """The authority of servers and clients."""

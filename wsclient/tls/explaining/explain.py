@@ -284,7 +284,6 @@ _NOT_TLS: Final = frozenset(
         "HTTPS_PROXY_REQUEST",
         "HTTP_REQUEST",
         "PACKET_LENGTH_TOO_LONG",
-        "RECORD_LAYER_FAILURE",
         "UNKNOWN_PROTOCOL",
         "WRONG_VERSION_NUMBER",
     }

@@ -23,11 +23,19 @@ __all__ = [
     "HandshakeObject",
     "HandshakeTrace",
     "ensure_checked",
+    "note_unseen_handshake",
     "trace_handshakes",
 ]
 
-_CALLBACK: Final = "_msg_callback"
-"""The private attribute of `ssl.SSLContext` that shows the messages of TLS."""
+_CALLBACK: Final[Any] = vars(ssl.SSLContext.__base__).get("_msg_callback")
+"""The private attribute that shows the messages of TLS; ``None`` if this Python has it not.
+
+It is that of the class in C. Python's own, on top of it, makes enums of all numbers, which takes
+longer than all the rest of watching.
+"""
+
+_SHOWN: Final = frozenset({21, 22})
+"""Content types of alerts and of the handshake (RFC 8446, section 5.1)."""
 
 _GOES_ON: Final = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -41,12 +49,21 @@ class HandshakeTrace:
         to_the_end: whether they are watched until the connection ends.
         server_hostname: the name that the server's certificate must have been checked for, if
             somebody else than us sees to it; ``None`` if that is not so.
+        unseen: whether the latest one was begun by somebody who asks OpenSSL alone, so that
+            it is not among the handshakes.
     """
 
     def __init__(self, *, to_the_end: bool = False) -> None:
         self.handshakes: list[HandshakeObject] = []
         self.to_the_end = to_the_end
         self.server_hostname: str | None = None
+        self.unseen = False
+
+    @property
+    def underway(self) -> bool:
+        """Whether one was begun, and is not known to have succeeded."""
+        last = self.last
+        return self.unseen or (last is not None and not last.established)
 
     @property
     def last(self) -> HandshakeObject | None:
@@ -77,6 +94,14 @@ def trace_handshakes(*, to_the_end: bool = False) -> Iterator[HandshakeTrace]:
         yield trace
     finally:
         _trace.reset(token)
+
+
+def note_unseen_handshake() -> None:
+    """Note that a handshake begins which no `HandshakeContext` knows of, for `HandshakeTrace`."""
+    current = _trace.get()
+    trace = None if current is None else current()
+    if trace is not None:
+        trace.unseen = True
 
 
 class Established(NamedTuple):
@@ -273,6 +298,8 @@ class HandshakeContext(ssl.SSLContext):
         resume: whether to resume the latest session with a server of the same name. The server
             then takes us for who we were, and its certificate is not verified again; the checks
             are made nevertheless.
+        direct: whether its connections may also be made by who asks OpenSSL alone, and not
+            this class: see `go_direct`.
     """
 
     sslobject_class = HandshakeObject
@@ -283,6 +310,7 @@ class HandshakeContext(ssl.SSLContext):
 
     checks: PeerChecks | None
     resume: bool
+    direct: bool
     _sessions: SessionStore
     _watched: set[object]
     _lock: threading.RLock
@@ -296,11 +324,28 @@ class HandshakeContext(ssl.SSLContext):
         self = super().__new__(cls, protocol)
         self.checks = None
         self.resume = False
+        self.direct = False
         self._sessions = SessionStore()
         self._watched = set()
         # Reentrant, because abandoned handshakes are found by the garbage collector.
         self._lock = threading.RLock()
         return self
+
+    def go_direct(self) -> None:
+        """Let aiofastnet have OpenSSL make the connections, whose messages nobody watches then.
+
+        It cannot be taken back. OpenSSL verifies chain, name, dates and revocation as ever; it
+        does not offer authentication after the handshake, which `ssl` asks for each connection.
+
+        Raises:
+            ValueError: there are checks, sessions to resume, or keys to log, which OpenSSL does
+                not know of, or falls over.
+        """
+        if self.checks or self.resume or self.keylog_filename is not None:
+            raise ValueError("the context has checks or settings that OpenSSL does not know")
+        self.post_handshake_auth = False
+        self.direct = True
+        self._aiofastnet_force_fallback_ssl = False
 
     def wrap_bio(
         self,
@@ -356,9 +401,13 @@ class HandshakeContext(ssl.SSLContext):
     def _watch(self) -> object:
         """Have OpenSSL show the messages of this context's connections, until `_forget`."""
         token = object()
+        if self.direct:
+            # `ssl` falls over messages of connections that it has not made.
+            return token
         with self._lock:
+            if not self._watched:
+                self._set_callback(_show)
             self._watched.add(token)
-            self._set_callback(_show)
         return token
 
     def _unwatch(self, tls: HandshakeObject) -> None:
@@ -375,9 +424,9 @@ class HandshakeContext(ssl.SSLContext):
 
     def _set_callback(self, callback: Any) -> None:
         """Set the private callback, if this Python has it still."""
-        if hasattr(ssl.SSLContext, _CALLBACK):
+        if _CALLBACK is not None and not self.direct:
             with contextlib.suppress(Exception):
-                setattr(self, _CALLBACK, callback)
+                _CALLBACK.__set__(self, callback)
 
 
 def ensure_checked(context: object, transport: asyncio.BaseTransport) -> None:
@@ -409,11 +458,19 @@ def _show(
     tls: Any, direction: str, version: int, content_type: int, message_type: int, data: bytes
 ) -> None:
     """Take note of a message; called by OpenSSL, inside of `ssl`'s methods."""
+    if content_type not in _SHOWN:
+        return
     # An exception would come out of whatever method is running.
-    with contextlib.suppress(Exception):
+    try:
         if not isinstance(tls, HandshakeObject) or tls._token is None or tls._log is None:
             return
         tls._log.note("sent" if direction == "write" else "received", version, content_type, data)
+    except Exception:
+        return
+
+
+# Where Python's own attribute looks for it.
+_show.user_function = _show  # type: ignore[attr-defined]  # it is a function
 
 
 def _is_same_name(wanted: str, name: str | None) -> bool:

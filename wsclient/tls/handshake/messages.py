@@ -20,6 +20,7 @@ __all__ = [
     "HandshakeMessage",
     "decode_certificate_request",
     "has_certificate",
+    "has_compressed_certificate",
 ]
 
 Direction = Literal["sent", "received"]
@@ -34,6 +35,7 @@ _HANDSHAKE_CONTENT: Final = 22
 _SERVER_HELLO: Final = 2
 _CERTIFICATE: Final = 11
 _CERTIFICATE_REQUEST: Final = 13
+_COMPRESSED_CERTIFICATE: Final = 25
 
 _MESSAGES: Final = {
     0: "hello_request",
@@ -54,6 +56,10 @@ _MESSAGES: Final = {
     25: "compressed_certificate",
 }
 """RFC 8446, section 4; RFC 5246, section 7.4; RFC 6066, section 8; RFC 8879, section 4."""
+
+_OWN_CERTIFICATE: Final = frozenset({_MESSAGES[_CERTIFICATE], _MESSAGES[_COMPRESSED_CERTIFICATE]})
+_LARGEST_WITHOUT: Final = 1 + 255 + 3
+"""Bytes of a Certificate message with the longest context and no certificate."""
 
 _SIGNATURE_ALGORITHMS_EXTENSION: Final = 13
 _AUTHORITIES_EXTENSION: Final = 47
@@ -242,7 +248,7 @@ class HandshakeLog:
         """Take back what we wrote last, because it was not sent after all."""
         while self.messages and self.messages[-1].direction == "sent":
             name = self.messages.pop().name
-            if name == _MESSAGES[_CERTIFICATE]:
+            if name in _OWN_CERTIFICATE:
                 self.certificate_sent = False
             elif name.startswith(_ALERT):
                 self.alerts.pop()
@@ -264,6 +270,8 @@ class HandshakeLog:
                 self.certificate_request = decode_certificate_request(body, version)
         elif kind == _CERTIFICATE:
             self.certificate_sent = has_certificate(body, version)
+        elif kind == _COMPRESSED_CERTIFICATE:
+            self.certificate_sent = has_compressed_certificate(body)
 
 
 class _TruncatedError(Exception):
@@ -371,6 +379,22 @@ def has_certificate(body: bytes, version: int) -> bool:
         if version == _TLS_1_3:
             reader.vector(1)
         return reader.number(3) > 0
+    except _TruncatedError:
+        return False
+
+
+def has_compressed_certificate(body: bytes) -> bool:
+    """Return whether there is a certificate in a CompressedCertificate message.
+
+    RFC 8879, section 4. Nothing is decompressed: how long it was tells enough. It never raises.
+
+    Args:
+        body: the message without its header of four bytes.
+    """
+    reader = _Reader(body)
+    try:
+        reader.number(2)
+        return reader.number(3) > _LARGEST_WITHOUT
     except _TruncatedError:
         return False
 
