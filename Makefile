@@ -3,7 +3,13 @@
 
 PYTHON ?= python3
 ARGS ?=
+# How many processes run the tests: 2 for `make test`, else one, which alone writes the tables of
+# its target. 0 is for debuggers.
+JOBS ?=
 VERSIONS := 3.11 3.12 3.13
+
+# Whether the frame codec is compiled: where there is a compiler; on CI there must be one.
+export WSCLIENT_EXTENSIONS ?= $(if $(CI),yes,auto)
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -11,24 +17,38 @@ SHELL := /bin/sh
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 SERIES := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
-# Two environments per Python version: one with what a user gets, one with what tests need.
+# Environments per Python version: with what a user gets, with what tests need, and with the
+# clients to compare with.
 DEMO_VENV := .venv/$(SERIES)-demo
 TEST_VENV := .venv/$(SERIES)-test
+BENCH_VENV := .venv/$(SERIES)-bench
 DEMO := $(DEMO_VENV)/bin/python
 TEST := $(TEST_VENV)/bin/python
+BENCH := $(BENCH_VENV)/bin/python
 
 # Directories are listed too: their date changes when a module is deleted.
-SOURCES := $(shell find wsclient -name __pycache__ -prune -o -print)
+SOURCES := setup.py $(shell find wsclient -name __pycache__ -prune -o ! -name '*.so' -print)
 PIP := -m pip --disable-pip-version-check --no-input
 # What may lack a wheel for this Python is never compiled here.
-WHEELS := --only-binary aiofastnet,picows,uvloop
-# setuptools packs what it finds in build/lib, deleted modules included.
-FORGET := rm -rf build/lib build/bdist.* wsclient.egg-info
+WHEELS := --only-binary aiofastnet,picows,uvloop,zlib-ng
+# setuptools packs what it finds in build/lib*, deleted modules included. What is compiled may
+# stay there: it is compiled again when it is older than its source.
+FORGET := rm -rf build/lib build/bdist.* wsclient.egg-info; \
+    [ ! -d build ] || find build -path 'build/lib.*' -type f ! -name '*.so' -delete
+
+PYTEST = $(TEST) -P -m pytest $(if $(JOBS),-n $(JOBS) --dist loadfile)
 
 NODE_DIR := build/node
+# What a sanitizer finds ends the process; what Python itself never frees is not looked at.
+SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all
+SANITIZED_ENV = PYTHONSAFEPATH=1 PYTHONPATH=build/sanitized PYTHONMALLOC=malloc WSCLIENT_CODEC=compiled \
+    ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
+    LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)"
+
 # With -P, and for child processes with PYTHONSAFEPATH, the checkout is not on the import
 # path: tests see the installed package, as a user does.
-TEST_ENV := PYTHONSAFEPATH=1 WSCLIENT_INSTALLED=1 NODE_PATH="$(CURDIR)/$(NODE_DIR)/node_modules"
+TEST_ENV := PYTHONSAFEPATH=1 WSCLIENT_INSTALLED=1 NODE_PATH="$(CURDIR)/$(NODE_DIR)/node_modules" \
+    WSCLIENT_CODEC=$(if $(WSCLIENT_PURE_PYTHON),"pure Python",$(if $(filter yes,$(WSCLIENT_EXTENSIONS)),compiled))
 
 .PHONY: help
 help: ## Print the targets.
@@ -41,8 +61,9 @@ demo: $(DEMO_VENV)/.installed ## Install with the runtime dependencies only and 
 	$(DEMO) -P -m wsclient demo
 
 .PHONY: test
+test: JOBS := $(or $(JOBS),2)
 test: test-set-up ## Install with all extras and run the tests.
-	$(TEST_ENV) $(TEST) -P -m pytest $(ARGS)
+	$(TEST_ENV) $(PYTEST) $(ARGS)
 
 .PHONY: test-set-up
 test-set-up: $(TEST_VENV)/.installed $(NODE_DIR)/.tried
@@ -66,12 +87,15 @@ conformance: $(TEST_VENV)/.installed ## Run Autobahn's suite on the client and o
 
 .PHONY: mtls
 mtls: test-set-up $(TEST_VENV)/.servers ## Run the matrix of mutual TLS against the real servers found on this machine.
-	$(TEST_ENV) $(TEST) -P -m pytest tests/mtls $(ARGS)
+	$(TEST_ENV) $(PYTEST) tests/mtls $(ARGS)
 
 .PHONY: robustness
-robustness: test-set-up ## Run the sweeps, faults, hostile servers and broken networks; and more examples of each law.
-	$(TEST_ENV) $(TEST) -P -m pytest tests/robustness $(ARGS)
-	$(TEST_ENV) WSCLIENT_EXAMPLES=10 $(TEST) -P -m pytest tests/protocol tests/connection -k law $(ARGS)
+robustness: test-set-up ## Run the sweeps, faults, hostile servers and broken networks.
+	$(TEST_ENV) $(PYTEST) tests/robustness $(ARGS)
+
+.PHONY: laws
+laws: test-set-up ## Try ten times as many examples of each law as the tests; TIMES=100 for more.
+	$(TEST_ENV) WSCLIENT_EXAMPLES=$(or $(TIMES),10) $(PYTEST) tests/protocol tests/connection -k law $(ARGS)
 
 .PHONY: soak
 soak: test-set-up ## Run 20 million messages and 10,000 connects and watch the memory; a tenth with SHORT=1.
@@ -81,14 +105,34 @@ soak: test-set-up ## Run 20 million messages and 10,000 connects and watch the m
 fuzz: test-set-up $(TEST_VENV)/.atheris ## Fuzz each target for a minute; for longer with SECONDS=600.
 	$(TEST_ENV) PYTHONPATH=tests $(TEST) -P -m fuzzing.run --seconds $(or $(SECONDS),60) $(ARGS)
 
+.PHONY: build
+build: $(TEST_VENV)/.dependencies ## Compile the frame codec in place, for who runs things from the checkout.
+	WSCLIENT_EXTENSIONS=yes $(TEST) setup.py --quiet build_ext --inplace
+
+.PHONY: sanitize
+sanitize: $(TEST_VENV)/.dependencies ## Run the tests of the protocol on a codec compiled with ASan and UBSan.
+	rm -rf build/sanitized
+	CFLAGS="$(SANITIZERS) -O1 -g -fno-omit-frame-pointer" LDFLAGS="$(SANITIZERS)" WSCLIENT_EXTENSIONS=yes \
+	    $(TEST) setup.py --quiet build --build-lib build/sanitized --build-temp build/sanitized/objects
+	$(SANITIZED_ENV) $(TEST) -P -m pytest tests/protocol --capture=sys \
+	    -k "(law or codec) and not zlib_ng" $(ARGS)
+
+.PHONY: wheels-check
+wheels-check: $(TEST_VENV)/.dependencies ## Build the sdist and both wheels, and try each in an environment of its own.
+	PYTHONPATH=tests $(TEST) -P -m building.run $(ARGS)
+
+.PHONY: bench
+bench: $(BENCH_VENV)/.installed ## Measure the CPU per message, here and with other clients, and write docs/performance.md.
+	$(BENCH) -P benchmarks/launch.py benchmarks.run --docs --json build/bench.json $(ARGS)
+
 .PHONY: lint
 lint: $(TEST_VENV)/.dependencies ## Check with ruff: rules and formatting.
 	$(TEST) -m ruff check .
 	$(TEST) -m ruff format --check .
 
 .PHONY: types
-types: $(TEST_VENV)/.dependencies ## Check with mypy: the package and the examples strictly, then the tests.
-	$(TEST) -m mypy --strict wsclient examples
+types: $(TEST_VENV)/.dependencies ## Check with mypy: the package, the examples and the benchmarks strictly, then the tests.
+	$(TEST) -m mypy --strict wsclient examples benchmarks
 	$(TEST) -m mypy tests
 
 .PHONY: clean
@@ -129,7 +173,7 @@ $(TEST_VENV)/.dependencies: $(TEST_VENV)/.created pyproject.toml
 	@$(FORGET)
 	@$(TEST) $(PIP) install $(WHEELS) '.[test,fast,socks]' || { \
 	    [ -z "$$CI" ] || { echo "==> CI tests with everything: no fallback"; exit 1; }; \
-	    echo "==> No ready wheel of aiofastnet, picows or uvloop: going on without; their tests are skipped"; \
+	    echo "==> No ready wheel of aiofastnet, picows, uvloop or zlib-ng: going on without; their tests are skipped"; \
 	    $(TEST) $(PIP) install '.[test-plain,socks]'; }
 	@touch $@
 
@@ -150,7 +194,20 @@ $(TEST_VENV)/.atheris: $(TEST_VENV)/.dependencies
 $(TEST_VENV)/.installed: $(TEST_VENV)/.dependencies $(SOURCES)
 	@echo "==> Installing wsclient as it is now into $(TEST_VENV)"
 	@$(FORGET)
-	@$(TEST) $(PIP) install --quiet --no-deps --force-reinstall .
+	@$(TEST) $(PIP) install --quiet --no-deps --no-build-isolation --force-reinstall .
+	@touch $@
+
+$(BENCH_VENV)/.dependencies: $(BENCH_VENV)/.created pyproject.toml
+	@echo "==> Installing wsclient and the clients to compare with into $(BENCH_VENV)"
+	@$(FORGET)
+	@$(BENCH) $(PIP) install $(WHEELS) '.[bench]'
+	@touch $@
+
+$(BENCH_VENV)/.installed: $(BENCH_VENV)/.dependencies $(SOURCES)
+	@echo "==> Installing wsclient as it is now into $(BENCH_VENV)"
+	@$(FORGET)
+	@WSCLIENT_EXTENSIONS=$(or $(WSCLIENT_EXTENSIONS),yes) \
+	    $(BENCH) $(PIP) install --quiet --no-deps --no-build-isolation --force-reinstall .
 	@touch $@
 
 # Node's `ws` is one of the servers to test against. Without Node those tests are skipped;

@@ -25,6 +25,8 @@ import wsclient
 from wsclient.cli import demo, main
 from wsclient.cli.demo import STEPS, Step, run_demo
 from wsclient.cli.server import MutualTLSServer
+from wsclient.protocol.codec import codec
+from wsclient.protocol.zlibs import ZLIB_NAME
 from wsclient.testing import CertificateAuthority, ThreadedTLSServer
 
 COMMAND_TIMEOUT = 40.0  # seconds
@@ -75,7 +77,7 @@ def test_version() -> None:
     assert (result.returncode, result.stderr) == (0, "")
     assert f"wsclient {wsclient.__version__}," in result.stdout
     assert platform.python_version() in result.stdout
-    assert "codec: pure Python" in result.stdout
+    assert f"compression: {ZLIB_NAME}, frame codec: {codec.NAME}" in result.stdout
 
 
 def test_without_arguments_it_prints_help() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from conformance.results import case_key
 
-__all__ = ["HEAVY", "Batch", "choose", "is_default", "plan", "share"]
+__all__ = ["HEAVY", "Batch", "choose", "is_compressed", "is_default", "plan", "share"]
 
 _QUICK_PROCESSES = 4
 _LONG = ("12", "13")
@@ -31,8 +31,12 @@ class Batch:
 
 def is_default(case: str) -> bool:
     """Tell whether a case is run unless everything is."""
-    parts = case.split(".")
-    return parts[0] not in _LONG or parts[-1] in _LONG_BY_DEFAULT
+    return not is_compressed(case) or case.split(".")[-1] in _LONG_BY_DEFAULT
+
+
+def is_compressed(case: str) -> bool:
+    """Tell whether a case is about compression, in which the frame codec has little part."""
+    return case.split(".")[0] in _LONG
 
 
 def choose(every: Iterable[str], patterns: Sequence[str]) -> list[str]:

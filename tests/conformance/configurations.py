@@ -28,11 +28,18 @@ class Configuration:
     a ``"handler"`` of the server."""
     usual: bool
     """Whether it is tested when neither a loop nor a style is asked for."""
+    pure: bool = False
+    """Whether the frame codec is the one in Python, even where another one was built."""
 
     @property
     def name(self) -> str:
         """What people call it."""
-        return f"{self.side}-{self.loop}-{self.style}"
+        return f"{self.side}-{self.loop}-{self.style}" + ("-pure" if self.pure else "")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment variables of our side that it takes."""
+        return {"WSCLIENT_PURE_PYTHON": str(int(self.pure))}
 
     @property
     def folder(self) -> Path:
@@ -62,6 +69,7 @@ class Configuration:
 CONFIGURATIONS = (
     Configuration("client", "asyncio", "read", usual=True),
     Configuration("client", "uvloop", "read", usual=True),
+    Configuration("client", "asyncio", "read", usual=True, pure=True),
     Configuration("client", "asyncio", "callback", usual=False),
     Configuration("client", "uvloop", "callback", usual=False),
     Configuration("server", "asyncio", "handler", usual=True),

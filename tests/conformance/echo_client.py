@@ -27,6 +27,10 @@ _LARGE_SIZE = 16 * 1024 * 1024
 _REPORT_TIMEOUT = 300.0  # seconds; the server answers when all of it is written
 
 
+_PAUSES = (0.01, 0.05, 0.2, 0.7, 1.0)
+"""Seconds between the questions for a result."""
+
+
 class EchoClient:
     """Runs cases, several at once.
 
@@ -69,10 +73,13 @@ class EchoClient:
     async def _wait_for_result(self, case: str, agent: str) -> None:
         """Wait until the server has come to its verdict, which may be after our end."""
         target = self._target("getCaseStatus", casetuple=case, agent=agent)
-        async with websocket_connect(target) as conn:
-            answer = await conn.read_message()
-        if answer is None or "behavior" not in json.loads(answer):
-            raise RuntimeError(f"the server says {answer!r} of the result: {conn.close_info}")
+        for pause in _PAUSES:
+            async with websocket_connect(target) as conn:
+                answer = await conn.read_message()
+            if answer is not None and "behavior" in json.loads(answer):
+                return
+            await asyncio.sleep(pause)  # It is told to nobody when the verdict is there.
+        raise RuntimeError(f"the server says {answer!r} of the result: {conn.close_info}")
 
     def _target(self, command: str, **parameters: str) -> str:
         return f"{self._url}/{command}?{urlencode(parameters)}"

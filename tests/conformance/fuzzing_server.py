@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from conformance.batches import Run, agents
@@ -41,15 +41,23 @@ class FuzzingServer:
     Args:
         suite: the installed suite.
         options: of `echo_client`, which tell it how to use the client.
+        environment: variables of `echo_client`, which tell the client what to be made of.
         folder: where reports and logs go; a folder for each batch.
         repeat: how many times each case runs. The worst of its results counts.
     """
 
     def __init__(
-        self, suite: Suite, options: Sequence[str], folder: Path, *, repeat: int = 1
+        self,
+        suite: Suite,
+        options: Sequence[str],
+        environment: Mapping[str, str],
+        folder: Path,
+        *,
+        repeat: int = 1,
     ) -> None:
         self._suite = suite
         self._options = tuple(options)
+        self._environment = {**own_environment(), **environment}
         self._folder = folder
         self._repeat = repeat
 
@@ -80,7 +88,7 @@ class FuzzingServer:
         command = [sys.executable, "-m", "conformance.echo_client", *self._options]
         command += ["--parallel", str(parallel), "--repeat", str(self._repeat), url, *batch.cases]
         log = self._folder / batch.name / "client.log"
-        async with running(command, env=own_environment(), log=log) as client:
+        async with running(command, env=self._environment, log=log) as client:
             last = await run.follow(client)
             code = await client.wait()
         if code != 0:

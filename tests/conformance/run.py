@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from conformance.batches import Run, run_batches
-from conformance.cases import choose, share
+from conformance.cases import choose, is_compressed, share
 from conformance.configurations import (
     CONFIGURATIONS,
     LOOPS,
@@ -64,13 +64,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         for configuration in chosen:
             if given.spread:
-                same = [each for each in chosen if each.side == configuration.side]
-                cases = share(every, same.index(configuration), len(same))
+                cases = spread(every, configuration, chosen)
             code |= test(configuration, suite, cases, every, given)
     except (KeyboardInterrupt, asyncio.CancelledError):
         print("interrupted; every process has ended", file=sys.stderr)
         return INTERRUPTED
     return code
+
+
+def spread(
+    every: Sequence[str], configuration: Configuration, chosen: Sequence[Configuration]
+) -> list[str]:
+    """Return what one of several configurations has to do for every case to be run once."""
+    if configuration.pure:
+        return [case for case in choose(every, []) if not is_compressed(case)]
+    same = [each for each in chosen if each.side == configuration.side and not each.pure]
+    return share(every, same.index(configuration), len(same))
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -80,8 +89,8 @@ def make_parser() -> argparse.ArgumentParser:
     chosen = parser.add_mutually_exclusive_group()
     chosen.add_argument("cases", nargs="*", default=[], help="ids, or patterns such as '9.*'")
     chosen.add_argument("--all", action="store_true", help="run every case; takes minutes")
-    spread = "run every case on one configuration of a side, the quick ones on all"
-    chosen.add_argument("--spread", action="store_true", help=spread)
+    spread_help = "run every case on one configuration of a side, the quick ones on all"
+    chosen.add_argument("--spread", action="store_true", help=spread_help)
     target = parser.add_mutually_exclusive_group()
     target.add_argument("--url", type=loopback, help="test this server; all should be OK")
     target.add_argument("--update", action="store_true", help="make what comes out expected")
@@ -164,7 +173,8 @@ async def fuzz(
     try:
         if configuration.side == "client":
             options = ("--loop", configuration.loop, "--style", configuration.style)
-            server = FuzzingServer(suite, options, folder, repeat=repeat)
+            environment = configuration.environment
+            server = FuzzingServer(suite, options, environment, folder, repeat=repeat)
             await run_batches(server, cases, run, jobs=given.jobs)
         elif given.url:
             client = FuzzingClient(suite, given.url, folder)

@@ -20,7 +20,7 @@ from conformance.results import (
     read_reports,
     table,
 )
-from conformance.run import loopback, main
+from conformance.run import loopback, main, spread
 from conformance.verdict import conclude, headings, ideal, read_expected, update
 
 EXPECTED = CONFIGURATIONS[0].expected
@@ -138,7 +138,12 @@ def test_the_worst_of_all_repetitions() -> None:
 
 def test_selecting_configurations() -> None:
     names = {each.name for each in select(None, None, None)}
-    assert names == {"client-asyncio-read", "client-uvloop-read", "server-asyncio-handler"}
+    assert names == {
+        "client-asyncio-read",
+        "client-asyncio-read-pure",
+        "client-uvloop-read",
+        "server-asyncio-handler",
+    }
     assert [each.name for each in select("server", "uvloop", None)] == ["server-uvloop-handler"]
     callbacks = ["client-asyncio-callback", "client-uvloop-callback"]
     assert [each.name for each in select(None, None, "callback")] == callbacks
@@ -196,6 +201,15 @@ def test_sharing() -> None:
     assert sorted([*default, *dealt], key=case_key) == every
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
     assert share(every, 0, 1) == every
+
+
+def test_what_is_spread_leaves_nothing_out() -> None:
+    every = sorted(load(EXPECTED), key=case_key)
+    chosen = select("client", None, None)
+    runs = {each.name: spread(every, each, chosen) for each in chosen}
+    assert sorted(set().union(*runs.values()), key=case_key) == every
+    pure = runs["client-asyncio-read-pure"]
+    assert pure == [case for case in every if not case.startswith(("12.", "13."))]
 
 
 def test_the_plan_has_every_case_once() -> None:

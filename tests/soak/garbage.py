@@ -6,7 +6,6 @@ memory would grow until a collection, and with it the time that each takes.
 
 from __future__ import annotations
 
-import asyncio
 import gc
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -16,7 +15,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from soak.bench import Bench, Progress, Settings, SoakError, bench
+from soak.bench import Bench, Progress, Settings, bench
 from soak.connects import KINDS, Connects, settle
 from soak.cycles import cycles
 from soak.report import Bound, Result, Table
@@ -113,11 +112,11 @@ async def _of_kind(connects: Connects, kind: str, times: int) -> _Left:
     before = open_descriptors()
     for index in range(_WARM):
         await connects.make(kind, index)
-    await _wait(before)
+    await settle(before)
     with _switched_off():
         for index in range(times):
             await connects.make(kind, index)
-        await _wait(before)
+        await settle(before)
         objects = _unreachable()
     ours = {id(each) for group in cycles(objects) for each in group if _is_ours(each)}
     left = _Left(
@@ -129,13 +128,6 @@ async def _of_kind(connects: Connects, kind: str, times: int) -> _Left:
     objects.clear()
     gc.collect()
     return left
-
-
-async def _wait(before: frozenset[str]) -> None:
-    for each in await settle(before):
-        raise SoakError(f"left open: {each}")
-    # Callbacks that are due let go of what they were bound to.
-    await asyncio.sleep(0.05)
 
 
 async def _of_traffic(server: Bench) -> Bound:

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 
 from wsclient import __version__
+from wsclient.protocol.codec import codec, why_pure
+from wsclient.protocol.zlibs import ZLIB_NAME
 
 from .checking import add_check_command
 from .demo import STEPS, Step, run_demo
@@ -52,7 +54,10 @@ def main(arguments: Sequence[str] | None = None, *, steps: Sequence[Step] = STEP
 
 def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="wsclient", description="An async WebSocket client for asyncio."
+        prog="wsclient",
+        description="An async WebSocket client for asyncio.",
+        # The version stays one line on narrow terminals, too.
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(dest="command", metavar="command")
@@ -70,7 +75,9 @@ def _make_parser() -> argparse.ArgumentParser:
 
 def _version() -> str:
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    return f"wsclient {__version__}, {python}, frame codec: pure Python"
+    because = f" ({why_pure})" if why_pure else ""
+    used = f"compression: {ZLIB_NAME}, frame codec: {codec.NAME}{because}"
+    return f"wsclient {__version__}, {python}, {used}"
 
 
 def _demo(steps: Sequence[Step]) -> int:

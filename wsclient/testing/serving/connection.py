@@ -136,6 +136,12 @@ class TappedWire(Wire):
         if self._tap is not None:
             self.sender.transport = cast(asyncio.Transport, _Tapped(transport, self._tap))
 
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what has been received."""
+        if self._tap is not None:
+            self._tap("received", bytes(self.get_buffer(-1)[:nbytes]))
+        super().buffer_updated(nbytes)
+
     def feed(self, data: bytes) -> None:
         """Take received bytes."""
         if self._tap is not None:
