@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -94,6 +94,18 @@ BREAKS = [
 ]
 
 
+@pytest.fixture
+def nothing_remembered() -> Iterator[None]:
+    """Have certificates read anew, here and in the tests that follow in this process."""
+    caches = (facts._facts, facts.name_from_der)
+    for cache in caches:
+        cache.cache_clear()
+    yield
+    for cache in caches:
+        cache.cache_clear()
+
+
+@pytest.mark.usefixtures("nothing_remembered")
 @pytest.mark.parametrize(("name", "owner", "attribute", "broken"), BREAKS)
 def test_a_target_finds_what_is_broken(
     name: str,

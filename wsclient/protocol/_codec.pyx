@@ -55,7 +55,7 @@ cdef Py_ssize_t _take(
         length = data[start + 1]
         begin = start + 2
         if length > 125:
-            # Not minimal, or cut: sections 5.2 of RFC 6455 is for `frames` to know.
+            # Not minimal, or cut: section 5.2 of RFC 6455 is for `frames` to know.
             if length == 126:
                 begin += 2
                 if begin > size:
