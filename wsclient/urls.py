@@ -16,6 +16,7 @@ __all__ = ["check_url", "parse_url", "shown_url"]
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*\Z")
 _AUTHORITY: Final = re.compile(r"[^/?#]*")
 _LABEL: Final = re.compile(r"[A-Za-z0-9_-]{1,63}\Z")
+_ZONE: Final = re.compile(r"(?!25\Z)(?:25)?[A-Za-z0-9._~-]+\Z")
 _PORT: Final = re.compile(r"[0-9]{0,5}\Z")
 _SUSPECT: Final = re.compile(r"[\x00-\x20\x7F-\x9F\uD800-\uDFFF]")
 _LONGEST_PATH: Final = 200  # characters; a server's redirect may have many more
@@ -136,8 +137,9 @@ def _check_authority(authority: str, what: str, example: str) -> None:
 
 def _check_host(host: str, what: str) -> None:
     """Refuse a host that is neither an address nor a name the DNS could resolve."""
+    address, has_zone, zone = host.partition("%")
     try:
-        ipaddress.ip_address(host.partition("%")[0])
+        version = ipaddress.ip_address(address).version
     except ValueError:
         labels = host.removesuffix(".").split(".")
         if not all(_LABEL.match(label) for label in labels) or len(host) > 254:
@@ -145,6 +147,13 @@ def _check_host(host: str, what: str) -> None:
                 f"{what} has a bad host: it must be an IP address or a name made of letters, "
                 "digits, '-' and '_', in parts of 1 to 63 characters joined by dots."
             ) from None
+        return
+    # RFC 6874, section 2; what is percent-encoded in a zone would not be decoded.
+    if has_zone and not (version == 6 and _ZONE.match(zone)):
+        raise ValueError(
+            f"{what} has a bad host: '%' may only stand before the zone of an IPv6 address, a "
+            "name of letters, digits and '-._~', as in [fe80::1%25eth0]."
+        )
 
 
 def _check_scheme(scheme: str) -> None:

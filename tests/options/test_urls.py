@@ -22,6 +22,8 @@ from wsclient.urls import check_url, shown_url
         pytest.param("ws://127.0.0.1:1/", "127.0.0.1", 1, id="ipv4"),
         pytest.param("ws://[::1]:65535/", "::1", 65535, id="ipv6"),
         pytest.param("ws://[fe80::1%25eth0]/", "fe80::1%eth0", 80, id="ipv6-zone"),
+        pytest.param("ws://[fe80::1%eth0.25]/", "fe80::1%eth0.25", 80, id="zone-not-escaped"),
+        pytest.param("ws://[fe80::1%252]/", "fe80::1%2", 80, id="zone-number"),
         pytest.param("ws://host:/", "host", 80, id="empty-port"),
         pytest.param("ws://user:secret@host/", "host", 80, id="credentials"),
         pytest.param("ws://bücher.example/", "bücher.example", 80, id="international"),
@@ -77,6 +79,12 @@ def test_usable_urls(url: str | URL, host: str, port: int) -> None:
         pytest.param(f"ws://{'a' * 64}.example/", "bad host", id="long-label"),
         pytest.param("ws://h<>/", "bad host", id="brackets"),
         pytest.param("ws://h%0aq/", "bad host", id="escape-in-host"),
+        pytest.param("ws://[fe80::1%25]/", "as in [fe80::1%25eth0]", id="zone-empty"),
+        pytest.param("ws://[fe80::1%]/", "as in [fe80::1%25eth0]", id="zone-empty-not-escaped"),
+        pytest.param("ws://[fe80::1%25\u2028eth0]/", "bad host", id="zone-line-separator"),
+        pytest.param("ws://[fe80::1%25é]/", "bad host", id="zone-not-ascii"),
+        pytest.param("ws://[fe80::1%25a%41]/", "bad host", id="zone-escaped-letter"),
+        pytest.param("ws://10.0.0.1%25eth0/", "bad host", id="zone-ipv4"),
     ],
 )
 def test_bad_urls(url: str | URL, says: str) -> None:
