@@ -11,18 +11,27 @@ import ssl
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from benchmarks.clients.contract import Client
 from benchmarks.entrants import ENTRANTS
 from benchmarks.job import Job, Outcome
 from benchmarks.pinning import pin
+from benchmarks.speed import is_full
 
 __all__ = ["measured"]
 
 _SETTLED = 0.05
 """Seconds of CPU after which a rate is believed, and the interpreter has specialized the code."""
+
+_SLICE = 0.04
+"""Seconds of CPU that one slice of the measurement takes: less than a CPU keeps its speed."""
+
+_PATIENCE = 5.0
+"""Seconds that one measurement may take: a CPU may be slow for as long."""
 
 _MOST = 5_000_000
 _MOST_CONNECTS = 1_000
@@ -68,34 +77,70 @@ async def _connects(client: Client, count: int) -> None:
         await client.close(await client.open())
 
 
+@dataclass(frozen=True)
+class _Slice:
+    """A part of the measurement, in seconds."""
+
+    used: float
+    wall: float
+
+
 async def _timed(job: Job, work: Callable[[int], Awaitable[object]]) -> Outcome:
-    """Warm up, find out how many messages the measurement needs, and measure.
+    """Warm up, find out how many messages a slice needs, and measure slices.
 
     Args:
         job: how much is wanted.
         work: does so many.
     """
-    count = least = job.connections
     if job.count:
         await work(job.count)
-        count = job.count
+        count, slices, full = job.count, [await _slice(work, job.count)], True
     else:
-        # The first time is no measure: modules are imported.
-        await work(count)
-        while True:
-            begin = time.process_time()
-            await work(count)
-            used = time.process_time() - begin
-            if used > _SETTLED:
-                break
-            count *= 2
-        most = _MOST_CONNECTS if job.kind == "connect" else _MOST
-        wanted = min(most, int(count * job.seconds / used))
-        count = max(1, wanted // least) * least
+        count = await _size(job, work)
+        slices, full = await _slices(job, work, count)
+    return Outcome(
+        cost=median(each.used for each in slices) / count * 1e6,
+        wall=median(each.wall for each in slices) / count * 1e6,
+        count=count * len(slices),
+        full_speed=full,
+    )
+
+
+async def _size(job: Job, work: Callable[[int], Awaitable[object]]) -> int:
+    """Warm up; return how many a slice has."""
+    count = least = job.connections
+    # The first time is no measure: modules are imported.
+    await work(count)
+    while (used := (await _slice(work, count)).used) < _SETTLED:
+        count *= 2
+    return max(1, int(count * _SLICE / used) // least) * least
+
+
+async def _slices(
+    job: Job, work: Callable[[int], Awaitable[object]], count: int
+) -> tuple[list[_Slice], bool]:
+    """Measure slices while the CPU runs at full speed, until they are enough.
+
+    Returns:
+        the slices, and whether they are of full speed: when that does not come, others have to do.
+    """
+    most = _MOST_CONNECTS if job.kind == "connect" else _MOST
+    quick: list[_Slice] = []
+    slow: list[_Slice] = []
+    end = time.perf_counter() + _PATIENCE
+    while sum(each.used for each in quick) < job.seconds and time.perf_counter() < end:
+        if (len(quick) + len(slow) + 1) * count > most:
+            break
+        if is_full(job.spin):
+            each = await _slice(work, count)
+            (quick if is_full(job.spin) else slow).append(each)
+    return quick or slow or [await _slice(work, count)], bool(quick)
+
+
+async def _slice(work: Callable[[int], Awaitable[object]], count: int) -> _Slice:
     clock, begin = time.perf_counter(), time.process_time()
     await work(count)
-    used, wall = time.process_time() - begin, time.perf_counter() - clock
-    return Outcome(cost=used / count * 1e6, wall=wall / count * 1e6, count=count)
+    return _Slice(time.process_time() - begin, time.perf_counter() - clock)
 
 
 async def _idle(client: Client) -> Outcome:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Self
+from dataclasses import asdict, dataclass
+from typing import Literal, Self
 from urllib.parse import urlencode
 
 from benchmarks.messages import binary, json_messages, text
@@ -37,6 +37,7 @@ class Job:
         origin: the server's scheme, host and port.
         ca_file: a certificate to trust, empty without TLS.
         core: the CPU to run on, ``None`` for any.
+        spin: seconds of `speed.spin` at full speed; 0 measures at any speed.
     """
 
     kind: Kind
@@ -45,11 +46,12 @@ class Job:
     level: int = 0
     connections: int = 1
     secure: bool = False
-    seconds: float = 0.3
+    seconds: float = 0.1
     count: int = 0
     origin: str = ""
     ca_file: str = ""
     core: int | None = None
+    spin: float = 0.0
 
     @property
     def path(self) -> str:
@@ -93,13 +95,13 @@ class Outcome:
         cost: µs of CPU per message or connect, or KiB per connection.
         wall: µs of time per message or connect, 0 for idle connections.
         count: messages or connects that were measured.
-        about: versions and the like, for people.
+        full_speed: whether the CPU had its full speed meanwhile.
     """
 
     cost: float
     wall: float
     count: int
-    about: dict[str, Any] = field(default_factory=dict)
+    full_speed: bool = True
 
     def to_json(self) -> str:
         """Return it as JSON."""

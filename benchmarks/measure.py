@@ -38,11 +38,13 @@ class Server:
         origins: by scheme.
         ca_file: what to trust.
         core: the CPU on which it runs, and the clients as well.
+        spin: seconds of `speed.spin` there at full speed; 0 measures at any speed.
     """
 
     origins: Mapping[str, str]
     ca_file: str
     core: int | None
+    spin: float = 0.0
 
 
 def _environment(more: Sequence[tuple[str, str]] = ()) -> dict[str, str]:
@@ -107,6 +109,7 @@ def job_of(work: Work, server: Server, *, seconds: float = 0.0, count: int = 0) 
         origin=server.origins["wss" if work.options.get("secure") else "ws"],
         ca_file=server.ca_file,
         core=server.core,
+        spin=server.spin,
         **work.options,
     )
     if seconds:
