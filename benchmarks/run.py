@@ -1,6 +1,7 @@
 """Measures: ``python -m benchmarks.run``; ``--help`` for what else.
 
-It takes about 25 minutes, on one CPU that should have nothing else to do.
+It takes about half an hour, on one CPU that should have nothing else to do, and longer where
+others slow it down.
 """
 
 from __future__ import annotations
