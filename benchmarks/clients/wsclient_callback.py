@@ -69,13 +69,11 @@ class CallbackClient(ReadingClient):
         conn.left = 0
         await conn.connection.close()
 
-    async def receive(self, conn: _Handler, count: int) -> None:  # type: ignore[override]  # see `open`
+    async def receive(self, conn: _Handler, count: int) -> None:
         """Count messages."""
         await conn.expect(count, lambda: conn.connection.write_message(str(count)))
 
-    async def echo(  # type: ignore[override]  # see `open`
-        self, conn: _Handler, messages: Sequence[str | bytes], count: int
-    ) -> None:
+    async def echo(self, conn: _Handler, messages: Sequence[str | bytes], count: int) -> None:
         """Write the first one, and let the callback go on."""
         conn.binary = isinstance(messages[0], bytes)
         conn.messages = cycle(messages)

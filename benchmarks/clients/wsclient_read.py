@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import cycle, islice
 from typing import Any
 
 import aiohttp
 
-from benchmarks.clients.contract import Client, check_size
+from benchmarks.clients.read_write import ReadWriteClient
 from benchmarks.job import LARGEST
-from benchmarks.messages import DONE, END
 from wsclient import WebSocketClientConnection, websocket_connect
 
 __all__ = ["ReadingClient"]
 
 
-class ReadingClient(Client):
-    """Receives with `read_message`.
+class ReadingClient(ReadWriteClient):
+    """The read loop.
 
     Attributes:
         fast: what `use_fast_transport` is.
@@ -60,32 +57,3 @@ class ReadingClient(Client):
     async def close(self, conn: WebSocketClientConnection) -> None:
         """Close."""
         await conn.close()
-
-    async def receive(self, conn: WebSocketClientConnection, count: int) -> None:
-        """Read messages."""
-        message: str | bytes | None = None
-        await conn.write_message(str(count))
-        for _ in range(count):
-            message = await conn.read_message()
-        check_size(message, len(END))
-
-    async def echo(
-        self, conn: WebSocketClientConnection, messages: Sequence[str | bytes], count: int
-    ) -> None:
-        """Write and read in turn."""
-        binary = isinstance(messages[0], bytes)
-        received: str | bytes | None = None
-        for message in islice(cycle(messages), count):
-            await conn.write_message(message, binary)
-            received = await conn.read_message()
-        check_size(received, self.job.size)
-
-    async def send(
-        self, conn: WebSocketClientConnection, message: str | bytes, count: int
-    ) -> None:
-        """Write messages."""
-        binary = isinstance(message, bytes)
-        await conn.write_message(str(count))
-        for _ in range(count):
-            await conn.write_message(message, binary)
-        check_size(await conn.read_message(), len(DONE))
