@@ -87,7 +87,7 @@ PHASES: Final = (
     Phase("first frame: before it", "to_client", {"frame": 0}),
     Phase("frame: in the header", "to_client", {"match": b"\x81"}),
     Phase("frame: in the extended length", "to_client", {"match": b"\x82\x7e\x01"}),
-    Phase("frame: in the payload", "to_client", {"match": b"hel"}),
+    Phase("frame: in the payload", "to_client", {"match": b"\x05hel"}),
     Phase("frame: in the long payload", "to_client", {"match": b"extended length, ext"}),
     Phase("frame: ours, in the long payload", "to_server", {"match": b"\x82\xfe\x01"}),
     Phase("frame: between two", "to_client", {"frame": 1}),

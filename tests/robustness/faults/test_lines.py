@@ -99,7 +99,7 @@ async def test_pause_in_mid_frame(peer: PeerProcess, results: Results) -> None:
 
 async def pause_for_ever(peer: PeerProcess, results: Results) -> None:
     async with FaultProxy(peer.url()) as proxy:
-        proxy.to_client.at(match=b"hel").pause()
+        proxy.to_client.at(match=b"\x05hel").pause()
         conn = await websocket_connect(proxy.url, ping_interval=0.2, ping_timeout=0.4)
         conn.write_message("hello")
         fault = "pause in a frame, for ever, with pings"
