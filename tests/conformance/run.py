@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         for configuration in chosen:
             if given.spread:
-                cases = spread(every, configuration, chosen)
+                cases = spread(every, configuration, chosen, one_in=given.spread)
             code |= test(configuration, suite, cases, every, given)
     except (KeyboardInterrupt, asyncio.CancelledError):
         print("interrupted; every process has ended", file=sys.stderr)
@@ -73,13 +73,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def spread(
-    every: Sequence[str], configuration: Configuration, chosen: Sequence[Configuration]
+    every: Sequence[str],
+    configuration: Configuration,
+    chosen: Sequence[Configuration],
+    *,
+    one_in: int = 1,
 ) -> list[str]:
-    """Return what one of several configurations has to do for every case to be run once."""
+    """Return what one of several configurations has to do for every case to be run once.
+
+    Args:
+        every: the ids of all cases.
+        configuration: the one that is asked for.
+        chosen: all that run.
+        one_in: with 2, every second of the long cases is run once, and so on.
+    """
     if configuration.pure:
         return [case for case in choose(every, []) if not is_compressed(case)]
     same = [each for each in chosen if each.side == configuration.side and not each.pure]
-    return share(every, same.index(configuration), len(same))
+    return share(every, same.index(configuration), len(same) * one_in)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -89,8 +100,15 @@ def make_parser() -> argparse.ArgumentParser:
     chosen = parser.add_mutually_exclusive_group()
     chosen.add_argument("cases", nargs="*", default=[], help="ids, or patterns such as '9.*'")
     chosen.add_argument("--all", action="store_true", help="run every case; takes minutes")
-    spread_help = "run every case on one configuration of a side, the quick ones on all"
-    chosen.add_argument("--spread", action="store_true", help=spread_help)
+    chosen.add_argument(
+        "--spread",
+        type=positive,
+        nargs="?",
+        const=1,
+        metavar="N",
+        help="run the quick cases on every configuration of a side, and one in N of the long ones "
+        "(all without N) on one",
+    )
     target = parser.add_mutually_exclusive_group()
     target.add_argument("--url", type=loopback, help="test this server; all should be OK")
     target.add_argument("--update", action="store_true", help="make what comes out expected")
