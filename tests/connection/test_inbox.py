@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -189,6 +190,30 @@ async def test_a_read_under_a_time_limit_loses_nothing() -> None:
         await asyncio.wait_for(inbox.get(), 0.01)
     receive(inbox, "1")
     assert await asyncio.wait_for(inbox.get(), 5) == "1"
+
+
+async def test_the_reader_learns_why_it_was_cancelled() -> None:
+    (reader,) = await started(make_inbox(), 1)
+    reader.cancel("no time")
+    with pytest.raises(asyncio.CancelledError, match="no time"):
+        await reader
+
+
+async def test_a_cancellation_that_is_taken_back_loses_nothing() -> None:
+    """From Python 3.13 on `uncancel` takes back what has not been raised yet."""
+    inbox = make_inbox()
+    first, second = await started(inbox, 2)
+    first.cancel()
+    first.uncancel()
+    await turns()
+    receive(inbox, "1", "2")
+    await turns()
+    assert await second in {"1", "2"}
+    if sys.version_info < (3, 13):
+        await cancelled(first)
+        assert await inbox.get() == "2"
+    else:
+        assert {await first, second.result()} == {"1", "2"}
 
 
 def futures() -> int:

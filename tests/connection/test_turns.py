@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -207,6 +209,26 @@ async def test_a_reader_runs_in_its_own_context_and_task() -> None:
     await turns()
     await outside_tasks(lambda: receive(wire_of(conn), message("a")))
     assert seen == [("right", task)]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_reader_that_has_read_is_not_kept(at_once: bool) -> None:
+    conn, _ = open_near()
+    read = asyncio.create_task(conn.read_message())  # type: ignore[arg-type]  # a coroutine is made
+    seen = weakref.ref(read)
+    await turns()
+    if at_once:
+        await outside_tasks(lambda: receive(wire_of(conn), message("a")))
+    else:
+        receive(wire_of(conn), message("a"))
+    assert await read == "a"
+    gc.disable()
+    try:
+        del read
+        await turns()
+        assert seen() is None
+    finally:
+        gc.enable()
 
 
 async def test_a_task_does_not_run_within_another_one() -> None:

@@ -52,6 +52,7 @@ class Inbox:
 
     __slots__ = (
         "_claims",
+        "_first",
         "_floor",
         "_loop",
         "_low_messages",
@@ -59,7 +60,6 @@ class Inbox:
         "_max_messages",
         "_max_size",
         "_next",
-        "_spare",
         "_thread",
         "_waiters",
         "_waking",
@@ -81,7 +81,8 @@ class Inbox:
         # Readers who wait, the oldest first; and how many those are and those who were woken.
         self._waiters: list[Waiter] = []
         self._claims = 0
-        self._spare: Waiter | None = None
+        # Of the reader before whom there is none.
+        self._first = Waiter(loop)
         self._waking = False
         # While there are more messages than this, one can be taken without looking at limits.
         self._floor = 0
@@ -190,6 +191,10 @@ class Inbox:
         # Within a call by a reader who was woken below, those behind it have their turn there.
         if not waiters or self._waking:
             return
+        if self._claims == 1 and queue:
+            # One waits, and nobody else has been woken: there is no order to keep.
+            waiters.pop().wake()
+            return
         self._waking = True
         try:
             while waiters and (queue or self.ended):
@@ -213,19 +218,20 @@ class Inbox:
         while True:
             if self._claims or not (self.queue or self.ended):
                 # Nobody is woken here: a reader that did not suspend would overtake those who do.
-                waiter, self._spare = self._spare or Waiter(self._loop), None
+                waiter = Waiter(self._loop) if self._claims else self._first
                 self._waiters.append(waiter)
                 self._claims += 1
                 try:
                     await waiter
                 except BaseException:
+                    waiter.forget()
                     self._leave(waiter)
-                    raise
-                finally:
                     # The error has this frame in its traceback: it should not hold the waiter too.
-                    self._spare = waiter
                     del waiter
+                    raise
                 self._claims -= 1
+                if self._waiters and waiter in self._waiters:
+                    self._waiters.remove(waiter)  # Woken for no reason, by what cancels tasks.
             if self.queue:
                 message = self.queue.popleft()
                 if self.paused:

@@ -20,45 +20,41 @@ class Waiter:
     """What one task awaits; it serves again when that is over.
 
     To `asyncio.Task` it is a future: asyncio asks for attributes and methods, and not for the
-    class. Each call from there into Python takes time, so there is one only.
+    class. Each call from there into Python takes time, so there is one only. Waiting may end
+    for no reason, too: who has waited looks again.
+
+    Attributes:
+        done: whether the task has been told to go on.
 
     Args:
         loop: the loop of the task.
     """
 
     __slots__ = (
+        "_all",
         "_asyncio_future_blocking",
         "_callback",
-        "_cancelled",
         "_context",
         "_loop",
-        "_message",
-        "_more",
         "done",
     )
 
-    # All that asyncio wants of a result is that there is one: `__await__` has its own account.
+    # All that asyncio wants of a result is that there is one.
     result = ().__len__
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._callback: Callable[[Any], object] | None = None
         self._context: Context | None = None
-        self._message: Any = None
-        self._more: tuple[tuple[Callable[[Any], object], Context | None], ...] = ()
-        self._cancelled = self.done = False
+        # Where there are several; otherwise it is empty.
+        self._all: tuple[tuple[Callable[[Any], object], Context | None], ...] = ()
+        self.done = False
 
     def __await__(self) -> Generator[Any, None, None]:
-        self.done = self._cancelled = False
+        self.done = False
         self._asyncio_future_blocking = True
-        try:
-            yield self
-        finally:
-            self._callback = self._context = None
-            self._more = ()
-        if self._cancelled:
-            message, self._message = self._message, None
-            raise asyncio.CancelledError if message is None else asyncio.CancelledError(message)
+        # An iterator that gives one item is what a coroutine with one `yield` comes down to.
+        return iter((self,))  # type: ignore[return-value]  # an iterator is enough for `await`
 
     def add_done_callback(
         self, callback: Callable[[Any], object], *, context: Context | None = None
@@ -68,16 +64,15 @@ class Waiter:
             self._callback = callback
             self._context = context
         else:
-            self._more = (*self._more, (callback, context))
+            first = () if self._all else ((self._callback, self._context),)
+            self._all = (*self._all, *first, (callback, context))
+            self._context = None
 
     def cancel(self, msg: Any = None) -> bool:
-        """Cancel the waiting, unless it is over; tell whether it was not."""
-        if self.done:
-            return False
-        self.done = self._cancelled = True
-        self._message = msg
-        self._run_soon()
-        return True
+        """Have the task go on; tell it that it has to raise the error itself, as it does then."""
+        if not self.done:
+            self._run_soon()
+        return False
 
     def wake(self, *, at_once: bool = True) -> None:
         """End the waiting, and run the task now.
@@ -90,14 +85,14 @@ class Waiter:
         """
         if self.done:
             return
-        self.done = True
         callback, context = self._callback, self._context
-        if callback is None or context is None or self._more or not at_once:
+        if context is None or not at_once or _current_task(self._loop) is not None:
             self._run_soon()
             return
-        if _current_task(self._loop) is not None:
-            self._run_soon()
-            return
+        assert callback is not None
+        self.done = True
+        # The task should not be kept in memory until somebody waits again.
+        self._callback = self._context = None
         try:
             context.run(callback, self)
         except (KeyboardInterrupt, SystemExit) as exc:
@@ -105,9 +100,17 @@ class Waiter:
             self._loop.call_soon(_raise, exc)
 
     def _run_soon(self) -> None:
+        self.done = True
         if self._callback is not None:
-            for callback, context in ((self._callback, self._context), *self._more):
+            callbacks = self._all or ((self._callback, self._context),)
+            self.forget()
+            for callback, context in callbacks:
                 self._loop.call_soon(callback, self, context=context)
+
+    def forget(self) -> None:
+        """Forget whom to run: nobody waits any more."""
+        self._callback = self._context = None
+        self._all = ()
 
 
 def _raise(exc: BaseException) -> None:
