@@ -125,22 +125,25 @@ class Sender:
         self, opcode: Opcode, payload: bytes | bytearray | memoryview, *, compress: bool
     ) -> None:
         """Send a whole message in one frame, compressed if that was agreed and asked for."""
-        compressed = False
         if compress and self._deflater is not None and len(payload) >= self._threshold:
-            payload = self._deflater.compress(payload)
-            compressed = True
-        try:
-            if self._masked and not compressed:
-                frame = build_frame(opcode, payload)  # Without names, which take time.
-            else:
-                frame = build_frame(opcode, payload, compressed=compressed, masked=self._masked)
-        except BaseException:
-            # There was no memory for it: no later message may refer to one that never left.
-            if compressed and self._deflater is not None:
-                self._deflater.forget()
-            raise
+            frame = self._compressed(self._deflater, opcode, payload)
+        elif self._masked:
+            frame = build_frame(opcode, payload)  # Without names, which take time.
+        else:
+            frame = build_frame(opcode, payload, masked=False)
         self.messages_sent += 1
         self._write(frame)
+
+    def _compressed(
+        self, deflater: Deflater, opcode: Opcode, payload: bytes | bytearray | memoryview
+    ) -> bytes:
+        payload = deflater.compress(payload)
+        try:
+            return build_frame(opcode, payload, compressed=True, masked=self._masked)
+        except BaseException:
+            # There was no memory for it: no later message may refer to one that never left.
+            deflater.forget()
+            raise
 
     def send_control(self, opcode: Opcode, payload: bytes) -> None:
         """Send a control frame of at most 125 bytes; with a Close frame all leaves at once."""
@@ -160,16 +163,10 @@ class Sender:
             self.send_control(Opcode.PONG, payload)
 
     def _write(self, frame: bytes) -> None:
-        size = len(frame)
-        self.bytes_sent += size
-        if self.gathering and size < _MOST_GATHERED:
-            self.gathered.append(frame)
-            self._gathered_size = gathered = self._gathered_size + size
-            if gathered >= _MOST_GATHERED:
-                self.send_gathered()
+        self.bytes_sent += len(frame)
+        if self.gathering:
+            self._gather(frame)
             return
-        if self.gathered:
-            self.send_gathered()
         self.gathering = True
         if not self.turn_ends:
             self.turn_ends = True
@@ -179,6 +176,15 @@ class Sender:
             self.transport.write(frame)
         except Exception as exc:
             self._on_fault(exc)
+
+    def _gather(self, frame: bytes) -> None:
+        """Add a frame to those of this turn; they leave when together they are large."""
+        if len(frame) >= _MOST_GATHERED:
+            self.send_gathered()  # A large one is not copied to be joined.
+        self.gathered.append(frame)
+        self._gathered_size += len(frame)
+        if self._gathered_size >= _MOST_GATHERED:
+            self.send_gathered()
 
     def end_turn(self) -> None:
         """Let what has been gathered leave, and the next frame at once."""
