@@ -123,17 +123,19 @@ class _FromBuffer(FrameParser):
     where the message will be.
     """
 
-    def feed(self, data: bytes | memoryview) -> None:
-        """Feed, and overwrite what was fed."""
-        buffer = bytearray(data)
+    def feed(self, data: bytes | memoryview, size: int | None = None) -> None:
+        """Feed, with something behind it that does not count, and overwrite what was fed."""
+        left = len(data) if size is None else size
+        buffer = bytearray(data[:left]) + b"\x82\x01?"
         view = memoryview(buffer)
-        while self.room is not None and view:
-            count = min(len(self.room), len(view))
+        while self.room is not None and left:
+            count = min(len(self.room), left)
             self.room[:count] = view[:count]
             self.filled(count)
             view = view[count:]
+            left -= count
         try:
-            super().feed(view)
+            super().feed(view, left)
         finally:
             buffer[:] = b"\xa5" * len(buffer)
 

@@ -59,10 +59,12 @@ def outcome(call: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
     return type(result), result
 
 
-def taken(twin: ModuleType, data: Any, start: int, limit: int) -> tuple[Any, list[str | bytes]]:
+def taken(
+    twin: ModuleType, data: Any, start: int, limit: int, stop: int = sys.maxsize
+) -> tuple[Any, list[str | bytes]]:
     """Take messages; return what came of it, and what was delivered before."""
     delivered: list[str | bytes] = []
-    return outcome(twin.take_messages, data, start, limit, delivered.append), delivered
+    return outcome(twin.take_messages, data, start, limit, delivered.append, stop), delivered
 
 
 def built(twin: ModuleType, payload: Any, opcode: int = 2, **more: Any) -> Any:
@@ -111,6 +113,16 @@ def test_they_take_the_same_messages(
     frames: list[bytes], start: int, limit: int, kind: Callable[[bytes], Any]
 ) -> None:
     same(taken, kind(b"?" * start + b"".join(frames)), start, limit)
+
+
+@law(100)
+@given(st.lists(pieces(), max_size=6), st.integers(-1, 300), LIMITS, st.sampled_from(KINDS))
+def test_they_see_nothing_of_what_stands_behind_the_stop(
+    frames: list[bytes], stop: int, limit: int, kind: Callable[[bytes], Any]
+) -> None:
+    wire = b"".join(frames)
+    seen = same(taken, kind(wire), 0, limit, stop)
+    assert seen == same(taken, kind(wire[: max(stop, 0)]), 0, limit)
 
 
 @pytest.mark.parametrize("form", [2, 8])

@@ -20,6 +20,9 @@ from libc.string cimport memcpy
 
 import os
 
+cdef extern from *:
+    const Py_ssize_t PY_SSIZE_T_MAX
+
 __all__ = ["NAME", "MessageMemory", "apply_mask", "build_frame", "take_messages"]
 
 NAME = "compiled"
@@ -35,12 +38,15 @@ cdef enum:
     LONGEST_HEADER = 10
 
 
-def take_messages(data, Py_ssize_t start, Py_ssize_t limit, deliver):
+def take_messages(
+    data, Py_ssize_t start, Py_ssize_t limit, deliver, Py_ssize_t stop=PY_SSIZE_T_MAX
+):
     """Deliver the messages that lie whole, in one plain frame each, at the start of `data`."""
     cdef Py_buffer buffer
     PyObject_GetBuffer(data, &buffer, PyBUF_SIMPLE)
     try:
-        return _take(<const uint8_t*>buffer.buf, start, buffer.len, limit, deliver)
+        stop = min(stop, buffer.len)
+        return _take(<const uint8_t*>buffer.buf, start, stop, limit, deliver)
     finally:
         PyBuffer_Release(&buffer)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 from collections.abc import Callable
 
 __all__ = ["NAME", "MessageMemory", "apply_mask", "build_frame", "take_messages"]
@@ -29,7 +30,11 @@ _TABLES_PAY_OFF = 1024
 
 
 def take_messages(
-    data: bytes | memoryview, start: int, limit: int, deliver: Callable[[str | bytes], object]
+    data: bytes | memoryview,
+    start: int,
+    limit: int,
+    deliver: Callable[[str | bytes], object],
+    stop: int = sys.maxsize,
 ) -> int:
     """Deliver the messages that lie whole, in one plain frame each, at the start of `data`.
 
@@ -41,6 +46,7 @@ def take_messages(
         start: where a frame begins, or the end of `data`.
         limit: the longest payload in bytes.
         deliver: called with each message: ``str`` for text, else ``bytes``.
+        stop: where the data ends, when that is before the end of `data`.
 
     Returns:
         where it stopped.
@@ -49,8 +55,8 @@ def take_messages(
         UnicodeDecodeError: a text message is not UTF-8; those before it have been delivered.
         Exception: what `deliver` raises.
     """
-    data = bytes(data)
-    size = len(data)
+    data = bytes(data[:stop] if stop < len(data) else data)
+    size = min(stop, len(data))
     while size - start >= 2:
         head = data[start]
         length = data[start + 1]
@@ -68,16 +74,16 @@ def take_messages(
                     break
             else:
                 break
-        stop = begin + length
-        if stop > size or length > limit:
+        end = begin + length
+        if end > size or length > limit:
             break
         if head == _BINARY_FRAME:
-            deliver(data[begin:stop])
+            deliver(data[begin:end])
         elif head == _TEXT_FRAME:
-            deliver(data[begin:stop].decode())
+            deliver(data[begin:end].decode())
         else:
             break
-        start = stop
+        start = end
     return start
 
 

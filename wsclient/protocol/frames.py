@@ -130,25 +130,28 @@ class FrameParser:
         self._ended = False
         self._plain = not self._masked
 
-    def feed(self, data: bytes | memoryview) -> None:
+    def feed(self, data: bytes | memoryview, size: int | None = None) -> None:
         """Parse the next bytes, in chunks of any size.
 
         Messages before a faulty frame in the same chunk are delivered before the error.
 
         Args:
             data: is not needed any more afterwards.
+            size: how many bytes of it count, from the start; ``None`` if all do.
 
         Raises:
             ProtocolError: a frame breaks RFC 6455 or RFC 7692.
             MessageTooBigError: a message is longer than `max_message_size`.
         """
+        if size is None:
+            size = len(data)
         try:
             position = 0
             if self._plain:
-                position = self._take(data, 0, self._limit, self._deliver)
-                if position == len(data):
+                position = self._take(data, 0, self._limit, self._deliver, size)
+                if position == size:
                     return
-            self._feed_all_kinds(data, position)
+            self._feed_all_kinds(data[:size], position)
         except UnicodeDecodeError as exc:
             self._ended, self._plain = True, False
             raise self._not_utf8(exc) from exc
@@ -311,14 +314,15 @@ class FrameParser:
     ) -> int:
         # RFC 6455, section 5.5: not fragmented, 125 bytes at most.
         opcode = data[position] & 0x0F
-        name = Opcode(opcode).name.lower()
         if not data[position] & _FIN:
             raise ProtocolError(
-                f"The {self._peer} sent a fragmented {name} frame", section="RFC 6455, section 5.5"
+                f"The {self._peer} sent a fragmented {Opcode(opcode).name.lower()} frame",
+                section="RFC 6455, section 5.5",
             )
         if length > _MAX_CONTROL_PAYLOAD:
             raise ProtocolError(
-                f"The {self._peer} sent a {name} frame of {length} bytes; 125 is the limit",
+                f"The {self._peer} sent a {Opcode(opcode).name.lower()} frame of {length} bytes; "
+                "125 is the limit",
                 section="RFC 6455, section 5.5",
             )
         stop = start + length

@@ -151,9 +151,10 @@ class Receiver:
             self._inbox.received += len(self._inbox.queue) - before
             self._choose_buffer()
 
-    def feed(self, data: bytes | memoryview) -> ProtocolError | MessageTooBigError | None:
-        """Parse the next bytes; return what is wrong with them, if anything is."""
-        size = len(data)
+    def feed(
+        self, data: bytes | memoryview, size: int
+    ) -> ProtocolError | MessageTooBigError | None:
+        """Parse the first `size` bytes of `data`; return what is wrong with them, if it is."""
         self.last_byte = self._now()
         self.bytes_received += size
         parser = self._parser
@@ -163,7 +164,7 @@ class Receiver:
         queue = inbox.queue
         before = len(queue)
         try:
-            parser.feed(data)
+            parser.feed(data, size)
         except (ProtocolError, MessageTooBigError) as exc:
             # Its traceback has the parser, which leads back to the connection whose account
             # will have this error: a cycle would keep all of it in memory.

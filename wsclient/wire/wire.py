@@ -196,7 +196,7 @@ class Wire(asyncio.BufferedProtocol):
                 self._intake.take(bytes(shared[:nbytes]))
                 return
             else:
-                fault = receiver.feed(shared[:nbytes])
+                fault = receiver.feed(shared, nbytes)
             if fault is None and self._deliver is not None:
                 self._deliver()
             else:
@@ -217,7 +217,7 @@ class Wire(asyncio.BufferedProtocol):
             self._intake.look_at(data)
 
     def _parse(self, data: bytes) -> None:
-        self._let_out(self.receiver.feed(data))
+        self._let_out(self.receiver.feed(data, len(data)))
 
     def _let_out(self, fault: ProtocolError | MessageTooBigError | None) -> None:
         """Let out what came before a fault, to callbacks and readers, who may do anything."""
