@@ -291,8 +291,7 @@ class FrameParser:
             )
         if self._fragmented and opcode in (Opcode.TEXT, Opcode.BINARY):
             raise ProtocolError(
-                f"The {self._peer} began a {Opcode(opcode).name.lower()} message inside another "
-                "one",
+                f"The {self._peer} began a {_name(opcode)} message inside another one",
                 section="RFC 6455, section 5.4",
             )
 
@@ -304,7 +303,7 @@ class FrameParser:
             )
         if opcode not in (Opcode.TEXT, Opcode.BINARY):
             raise ProtocolError(
-                f"The {self._peer} set RSV1 on a {Opcode(opcode).name.lower()} frame; it belongs "
+                f"The {self._peer} set RSV1 on a {_name(opcode)} frame; it belongs "
                 "on the first frame of a message only",
                 section="RFC 7692, section 6",
             )
@@ -316,12 +315,12 @@ class FrameParser:
         opcode = data[position] & 0x0F
         if not data[position] & _FIN:
             raise ProtocolError(
-                f"The {self._peer} sent a fragmented {Opcode(opcode).name.lower()} frame",
+                f"The {self._peer} sent a fragmented {_name(opcode)} frame",
                 section="RFC 6455, section 5.5",
             )
         if length > _MAX_CONTROL_PAYLOAD:
             raise ProtocolError(
-                f"The {self._peer} sent a {Opcode(opcode).name.lower()} frame of {length} bytes; "
+                f"The {self._peer} sent a {_name(opcode)} frame of {length} bytes; "
                 "125 is the limit",
                 section="RFC 6455, section 5.5",
             )
@@ -373,3 +372,8 @@ class FrameParser:
             section="RFC 6455, section 8.1",
             close_code=1007,
         )
+
+
+def _name(opcode: int) -> str:
+    """Return what errors call a frame."""
+    return Opcode(opcode).name.lower()

@@ -31,11 +31,11 @@ class Waiter:
     """
 
     __slots__ = (
-        "_all",
         "_asyncio_future_blocking",
         "_callback",
         "_context",
         "_loop",
+        "_more",
         "done",
     )
 
@@ -46,8 +46,7 @@ class Waiter:
         self._loop = loop
         self._callback: Callable[[Any], object] | None = None
         self._context: Context | None = None
-        # Where there are several; otherwise it is empty.
-        self._all: tuple[tuple[Callable[[Any], object], Context | None], ...] = ()
+        self._more: tuple[tuple[Callable[[Any], object], Context | None], ...] = ()
         self.done = False
 
     def __await__(self) -> Generator[Any, None, None]:
@@ -64,9 +63,7 @@ class Waiter:
             self._callback = callback
             self._context = context
         else:
-            first = () if self._all else ((self._callback, self._context),)
-            self._all = (*self._all, *first, (callback, context))
-            self._context = None
+            self._more = (*self._more, (callback, context))
 
     def cancel(self, msg: Any = None) -> bool:
         """Have the task go on; tell it that it has to raise the error itself, as it does then."""
@@ -86,10 +83,15 @@ class Waiter:
         if self.done:
             return
         callback, context = self._callback, self._context
-        if context is None or not at_once or _current_task(self._loop) is not None:
+        if (
+            callback is None
+            or context is None
+            or self._more
+            or not at_once
+            or _current_task(self._loop) is not None
+        ):
             self._run_soon()
             return
-        assert callback is not None
         self.done = True
         # The task should not be kept in memory until somebody waits again.
         self._callback = self._context = None
@@ -102,7 +104,7 @@ class Waiter:
     def _run_soon(self) -> None:
         self.done = True
         if self._callback is not None:
-            callbacks = self._all or ((self._callback, self._context),)
+            callbacks = ((self._callback, self._context), *self._more)
             self.forget()
             for callback, context in callbacks:
                 self._loop.call_soon(callback, self, context=context)
@@ -110,7 +112,7 @@ class Waiter:
     def forget(self) -> None:
         """Forget whom to run: nobody waits any more."""
         self._callback = self._context = None
-        self._all = ()
+        self._more = ()
 
 
 def _raise(exc: BaseException) -> None:
