@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any
@@ -45,13 +46,13 @@ class CallbackRunner:
         "_abandoned",
         "_busy",
         "_callback",
-        "_failed",
         "_inbox",
         "_last_call",
         "_loop",
         "_on_error",
         "_on_finished",
         "_pending",
+        "_queue",
         "_task",
         "finished",
     )
@@ -68,13 +69,14 @@ class CallbackRunner:
         self._loop = loop
         self._callback = callback
         self._inbox = inbox
+        # What is to be delivered: another queue, with nothing in it, when the callback has failed.
+        self._queue = inbox.queue
         self._on_error = on_error
         self._on_finished = on_finished
         self._task: asyncio.Task[None] | None = None
         self._pending: Awaitable[Any] | None = None
         self._abandoned = False
         self._busy = False
-        self._failed = False
         self._last_call = False
         self.finished = False
 
@@ -116,19 +118,22 @@ class CallbackRunner:
     def _deliver(self) -> Awaitable[Any] | None:
         """Call the callback until it returns an awaitable or nothing is left."""
         inbox = self._inbox
-        queue = inbox.queue
-        callback = self._callback
-        while queue and not self._failed:
-            message = queue.popleft()
+        queue, callback = self._queue, self._callback
+        take = queue.popleft
+        try:
+            while queue:
+                try:
+                    result = callback(take())
+                except BaseException as exc:
+                    self._raised(exc)
+                    queue = self._queue
+                    continue
+                if result is not None and inspect.isawaitable(result):
+                    return result
+        finally:
+            # Once is enough: nothing can be read before this returns.
             if inbox.paused:
                 inbox.taken()
-            try:
-                result = callback(message)
-            except BaseException as exc:
-                self._raised(exc)
-                continue
-            if result is not None and inspect.isawaitable(result):
-                return result
         if inbox.ended and not self._last_call:
             self._last_call = True
             return self._call_last()
@@ -195,7 +200,8 @@ class CallbackRunner:
             pending = self._deliver()
 
     def _fail(self, exc: BaseException) -> None:
-        self._failed = self._on_error(exc) or self._failed
+        if self._on_error(exc):
+            self._queue = deque()
 
     def _finish(self) -> None:
         if not self.finished:
