@@ -20,6 +20,8 @@ from .waiting import Waiter
 
 __all__ = ["Inbox", "PingPayload", "PongPayload"]
 
+_NOTHING: deque[str | bytes] = deque(maxlen=0)
+
 
 class PingPayload(bytes):
     """The payload of a ping that stands in the queue, in its place between the messages."""
@@ -59,7 +61,7 @@ class Inbox:
         "_low_size",
         "_max_messages",
         "_max_size",
-        "_next",
+        "_ready",
         "_thread",
         "_waiters",
         "_waking",
@@ -84,12 +86,14 @@ class Inbox:
         # Of the reader before whom there is none.
         self._first = Waiter(loop)
         self._waking = False
-        # While there are more messages than this, one can be taken without looking at limits.
+        # How many messages a paused queue may not have any more to be empty enough.
         self._floor = 0
         self.bound = 0
         self._thread = this_thread()
         self.queue: deque[str | bytes] = deque()
-        self._next = self.queue.popleft
+        # What can be taken without looking around: the queue; or nothing, since it was paused or
+        # since somebody waits, until one was taken who found that neither is so any more.
+        self._ready = self.queue
         self.received = 0
         self.paused = False
         self.ended = False
@@ -125,6 +129,7 @@ class Inbox:
     def pause(self) -> None:
         """Note that reading is paused, or that still more has come in."""
         self.paused = True
+        self._ready = _NOTHING
         self._floor = self._count_low() + 1
 
     def _count_low(self) -> int:
@@ -138,7 +143,6 @@ class Inbox:
     def resume(self) -> None:
         """Note that reading goes on."""
         self.paused = False
-        self._floor = 0
 
     # Emptying
 
@@ -211,8 +215,8 @@ class Inbox:
 
         Cancelling loses no message.
         """
-        if len(self.queue) > self._floor and not self._claims:
-            return self._next()
+        if ready := self._ready:
+            return ready.popleft()
         if this_thread() != self._thread:
             check_thread(self._thread)
         while True:
@@ -221,6 +225,7 @@ class Inbox:
                 waiter = Waiter(self._loop) if self._claims else self._first
                 self._waiters.append(waiter)
                 self._claims += 1
+                self._ready = _NOTHING
                 try:
                     await waiter
                 except BaseException:
@@ -236,6 +241,8 @@ class Inbox:
                 message = self.queue.popleft()
                 if self.paused:
                     self.taken()
+                elif not self._claims:
+                    self._ready = self.queue
                 if self._waiters:
                     self.wake_readers()
                 return message
@@ -246,8 +253,8 @@ class Inbox:
     async def get_or_stop(self) -> str | bytes:
         """Return the next message, as `get`, or raise ``StopAsyncIteration``."""
         # Begun as `get` is: awaiting that would make two coroutines for each message.
-        if len(self.queue) > self._floor and not self._claims:
-            return self._next()
+        if ready := self._ready:
+            return ready.popleft()
         message = await self.get()
         if message is None:
             raise StopAsyncIteration
