@@ -401,13 +401,14 @@ STEPS = st.one_of(
     st.tuples(st.just("read"), st.integers(1, 3)),
     st.tuples(st.just("cancel"), st.integers(0, 30)),
     st.tuples(st.just("turn"), st.integers(1, 2)),
-    st.tuples(st.sampled_from(["wake", "end"]), st.just(0)),
+    st.tuples(st.sampled_from(["wake", "pause", "end"]), st.just(0)),
 )
 
 
 async def play(steps: list[tuple[str, int]]) -> tuple[list[Reader], list[Any], int]:
     """Run a schedule; return the readers in order of their coming, what is left, and how many."""
     inbox = make_inbox()
+    inbox.on_low = inbox.resume
     readers: list[Reader] = []
     number = 0
     for step, count in steps:
@@ -422,9 +423,12 @@ async def play(steps: list[tuple[str, int]]) -> tuple[list[Reader], list[Any], i
             await turns(count)
         elif step == "wake":
             inbox.wake_readers()
+        elif step == "pause" and inbox.queue and not inbox.ended:
+            inbox.pause()
         elif step == "end":
             inbox.end()
     await turns(len(readers) + 2)
+    assert inbox.queue or not inbox.paused, "nothing is left, and nobody said so"
     waiting = [reader for reader in readers if not reader.done()]
     assert not (waiting and inbox.queue), "a reader waits although there is a message"
     assert not (waiting and inbox.ended), "a reader waits after the end"
@@ -449,6 +453,7 @@ def test_each_message_is_read_once_or_left(steps: list[tuple[str, int]]) -> None
 @given(st.lists(STEPS, max_size=25))
 @example([("read", 1), ("turn", 1), ("read", 1), ("receive", 2)])
 @example([("read", 1), ("turn", 1), ("read", 1), ("end", 0)])
+@example([("receive", 4), ("pause", 0), ("read", 3), ("receive", 1), ("turn", 1), ("read", 2)])
 def test_readers_are_served_in_the_order_of_their_coming(steps: list[tuple[str, int]]) -> None:
     readers, _, number = asyncio.run(play(steps))
     read = [reader.result() for reader in readers if not reader.cancelled()]
