@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,10 +13,12 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp.http import HttpResponseParser
 
 from behaviour.servers import WAIT, Resolver, agree, echo, expect_info
 from wsclient import (
     ConnectError,
+    ConnectTimeoutError,
     HandshakeError,
     HTTPRequest,
     WebSocketClosedError,
@@ -196,6 +199,51 @@ async def test_session_can_be_closed_after_its_connection() -> None:
         conn = await websocket_connect(server.url, session=session)
         await conn.close()
         await asyncio.wait_for(session.close(), WAIT)
+
+
+@pytest.mark.parametrize("end", ["by us", "by the server", "without a word"])
+async def test_a_connection_has_its_place_in_the_session_until_it_ends(end: str) -> None:
+    wires = []
+
+    async def serve(wire: RawConnection) -> None:
+        await wire.accept()
+        wires.append(wire)
+        await wire.read_until_close()
+
+    connector = aiohttp.TCPConnector(limit=1)
+    async with RawServer(serve) as server, aiohttp.ClientSession(connector=connector) as session:
+        first = await websocket_connect(server.url, session=session, close_timeout=WAIT)
+        with pytest.raises(ConnectTimeoutError):
+            await websocket_connect(server.url, session=session, connect_timeout=0.1)
+        if end == "by us":
+            first.close()
+        elif end == "by the server":
+            await wires[0].send_close(1000)
+        else:
+            wires[0].abort()
+        second = await websocket_connect(server.url, session=session, connect_timeout=WAIT)
+        assert first.closed
+        wires[1].abort()
+        await second.wait_closed()
+
+
+async def test_nothing_of_an_answer_is_kept_for_a_connection() -> None:
+    """Not with a session of the caller either, which has to be told of the end."""
+
+    def alive() -> set[int]:
+        gc.collect()
+        kinds = (aiohttp.ClientResponse, aiohttp.ClientRequest, HttpResponseParser)
+        return {id(thing) for thing in gc.get_objects() if isinstance(thing, kinds)}
+
+    before = alive()
+    async with (
+        RawServer(echo) as server,
+        aiohttp.ClientSession() as session,
+        websocket_connect(server.url, session=session) as conn,
+    ):
+        await conn.write_message("hello")
+        assert await conn.read_message() == "hello"
+        assert alive() <= before
 
 
 async def test_time_limits_of_the_session_do_not_end_the_connection() -> None:

@@ -1,7 +1,8 @@
 """aiohttp's end of a connection, until the WebSocket takes it over.
 
-aiohttp has no public way to choose its protocol object: `use_handlers` is the one place that
-knows how it is done. A test of its own fails when that changes.
+aiohttp has no public way to choose its protocol object, nor to part an answer from its connection:
+`use_handlers` and `keep_connection` are the places that know how it is done. Tests of their own
+fail when that changes.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, Final, cast
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
-__all__ = ["Handler", "use_handlers"]
+__all__ = ["Handler", "keep_connection", "use_handlers"]
 
 _LONGEST_ANSWER: Final = 2 * 1024 * 1024
 """Bytes that may come before the WebSocket is open.
@@ -92,3 +93,22 @@ def use_handlers(connector: aiohttp.BaseConnector) -> Callable[[], None]:
 
     private._factory = make
     return drop
+
+
+def keep_connection(response: aiohttp.ClientResponse) -> Callable[[], object]:
+    """Let go of an answer, but not of its connection; return what closes that.
+
+    The answer and its parser would take as much memory as the WebSocket itself.
+
+    Args:
+        response: has brought a connection that nobody reads any more for HTTP.
+    """
+    connection = response.connection
+    handler: Any = None if connection is None else connection.protocol
+    private: Any = response
+    private._connection = None
+    if connection is None or response.connection is not None:
+        return response.close
+    response.close()
+    handler._parser = None
+    return connection.close

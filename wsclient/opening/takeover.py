@@ -26,7 +26,7 @@ from ..wire.drain import Drain
 from ..wire.released import released
 from ..wire.shutdown import LoopWatch
 from ..wire.wire import Wire
-from .handler import Handler
+from .handler import Handler, keep_connection
 from .security import Security
 
 __all__ = ["take_over"]
@@ -39,6 +39,8 @@ def take_over(
     options: ConnectionOptions,
     security: Security,
     watch: LoopWatch,
+    *,
+    lent: bool,
 ) -> WebSocketClientConnection:
     """Make a connection of ours out of one of aiohttp's.
 
@@ -49,6 +51,7 @@ def take_over(
         options: what the application asked for.
         security: of the attempt.
         watch: drops the connection when its loop ends.
+        lent: whether the answer came by a session of the caller.
 
     Raises:
         HandshakeError: the server has closed the connection already.
@@ -56,8 +59,7 @@ def take_over(
     handler, transport = _parts(response)
     # With a session of our own, nothing of aiohttp need live as long as the connection.
     ours = isinstance(handler, Handler) and handler.keeps is None
-    tell_aiohttp = released if ours else _teller(handler, response)
-    farewell = _Farewell(watch, tell_aiohttp)
+    farewell = _Farewell(watch)
     loop = asyncio.get_running_loop()
     wire = Wire(
         loop,
@@ -76,9 +78,13 @@ def take_over(
     callback = options.on_message_callback is not None
     connection = WebSocketClientConnection(wire, opening, loop, callback=callback)
     farewell.rotation = security.watch(lambda: connection.close(1001, "new certificate"))
+    # Last of all: whoever gives up before has the answer, and closes it with its connection.
     if ours:
         cast(Handler, handler).let_go()
         response.close()
+    else:
+        close = keep_connection(response) if lent else response.close
+        farewell.tell_aiohttp = _teller(handler, close)
     return connection
 
 
@@ -87,19 +93,17 @@ class _Farewell:
 
     Attributes:
         rotation: watches for a newer identity; ``None`` for nobody.
+        tell_aiohttp: called with what `connection_lost` got.
 
     Args:
         watch: drops what is open when the loop ends.
-        tell_aiohttp: called with what `connection_lost` got.
     """
 
-    __slots__ = ("_tell_aiohttp", "_watch", "_wire", "rotation")
+    __slots__ = ("_watch", "_wire", "rotation", "tell_aiohttp")
 
-    def __init__(
-        self, watch: LoopWatch, tell_aiohttp: Callable[[BaseException | None], object]
-    ) -> None:
+    def __init__(self, watch: LoopWatch) -> None:
+        self.tell_aiohttp: Callable[[BaseException | None], object] = released
         self._watch = watch
-        self._tell_aiohttp = tell_aiohttp
         self._wire: Wire | None = None
         self.rotation: RotationWatch | None = None
 
@@ -114,7 +118,7 @@ class _Farewell:
             self.rotation.stop()
         if self._wire is not None:
             self._watch.open.discard(self._wire)
-        self._tell_aiohttp(exc)
+        self.tell_aiohttp(exc)
 
 
 def _parts(response: aiohttp.ClientResponse) -> tuple[ResponseHandler, asyncio.Transport]:
@@ -131,13 +135,13 @@ def _parts(response: aiohttp.ClientResponse) -> tuple[ResponseHandler, asyncio.T
 
 
 def _teller(
-    handler: ResponseHandler, response: aiohttp.ClientResponse
+    handler: ResponseHandler, close: Callable[[], object]
 ) -> Callable[[BaseException | None], object]:
     """Return what tells aiohttp that the connection has ended."""
 
     def tell(exc: BaseException | None) -> None:
         handler.connection_lost(exc)
-        response.close()
+        close()
 
     return tell
 

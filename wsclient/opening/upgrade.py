@@ -352,7 +352,10 @@ class _Attempt:
             subprotocols=self._connect.subprotocols,
             deflate=self._offer,
         )
-        return take_over(response, self.url, agreement, self._options, self._security, watch)
+        lent = self._connect.session is not None
+        return take_over(
+            response, self.url, agreement, self._options, self._security, watch, lent=lent
+        )
 
 
 async def _read_start(response: aiohttp.ClientResponse, deadline: float) -> bytes:
