@@ -1,4 +1,4 @@
-"""How many addresses of one host are tried."""
+"""How many addresses of one host are tried, and when they are asked for."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import socket
 from typing import Final
 
 from aiohttp.abc import AbstractResolver, ResolveResult
+
+from .step import CONNECTING, RESOLVING, Step
 
 __all__ = ["MostAddresses"]
 
@@ -18,10 +20,12 @@ class MostAddresses(AbstractResolver):
 
     Args:
         resolver: is not closed with this one.
+        step: is told of the resolving, and of its success.
     """
 
-    def __init__(self, resolver: AbstractResolver) -> None:
+    def __init__(self, resolver: AbstractResolver, step: Step) -> None:
         self._resolver = resolver
+        self._step = step
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -31,7 +35,10 @@ class MostAddresses(AbstractResolver):
         Raises:
             OSError: as the resolver.
         """
-        return (await self._resolver.resolve(host, port, family))[:_MOST_ADDRESSES]
+        self._step.doing = RESOLVING
+        found = await self._resolver.resolve(host, port, family)
+        self._step.doing = CONNECTING
+        return found[:_MOST_ADDRESSES]
 
     async def close(self) -> None:
         """Do nothing: whoever made the resolver closes it."""

@@ -19,24 +19,16 @@ from ..protocol.handshake import RESERVED_HEADERS
 from .addresses import MostAddresses
 from .handler import use_handlers
 from .read_first import ReadFirstSocket, read_first_socket
+from .step import Step
 from .tunnel import TunnelConnector, TunnelRequest
 
 __all__ = [
-    "CONNECTING",
     "HARMLESS_HEADERS",
-    "RESOLVING",
-    "WAITING",
     "BrokenError",
-    "Step",
     "private_session",
     "request_once",
     "without_secrets_of_session",
 ]
-
-RESOLVING: Final = "resolving the host name"
-CONNECTING: Final = "connecting"
-WAITING: Final = "waiting for the server's answer"
-"""What an attempt is doing once the way to the server is open."""
 
 HARMLESS_HEADERS: Final = frozenset(
     {"accept-language", "cache-control", "origin", "pragma", "user-agent"}
@@ -45,45 +37,6 @@ HARMLESS_HEADERS: Final = frozenset(
 
 _OWN_HEADERS: Final = RESERVED_HEADERS | {"host", "cookie"}
 """What stays besides: the handshake's headers, and the cookies of the new origin."""
-
-
-class Step:
-    """The step of an attempt that is underway; what `private_session` wants of each request.
-
-    It goes into the argument `trace_request_ctx` of a request. Objects of aiohttp's trace refer
-    to each other, and live on until a collection: the attempt, and the secrets in it, should not
-    be kept by them.
-
-    Attributes:
-        doing: what is being done.
-    """
-
-    __slots__ = ("doing",)
-
-    def __init__(self) -> None:
-        self.doing = "preparing"
-
-
-def _noting(doing: str) -> Any:
-    """Return a callback for aiohttp's trace that notes down what is being done."""
-
-    async def note(_: aiohttp.ClientSession, context: Any, __: object) -> None:
-        context.trace_request_ctx.doing = doing
-
-    return note
-
-
-def _make_trace() -> aiohttp.TraceConfig:
-    trace = aiohttp.TraceConfig()
-    trace.on_dns_resolvehost_start.append(_noting(RESOLVING))
-    trace.on_dns_resolvehost_end.append(_noting(CONNECTING))
-    trace.on_connection_create_end.append(_noting(WAITING))
-    trace.freeze()
-    return trace
-
-
-_TRACES: Final = [_make_trace()]
-"""One for all sessions: making it costs more than all that a session is made of else."""
 
 
 class BrokenError(aiohttp.ClientConnectionError):
@@ -97,6 +50,7 @@ async def private_session(
     proxy: URL | None,
     proxy_ssl: ssl.SSLContext | None,
     jar: aiohttp.CookieJar | None,
+    step: Step,
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """Lend a session for one request, which leaves nothing behind.
 
@@ -105,18 +59,15 @@ async def private_session(
         proxy: the proxy on the way, ``None`` without.
         proxy_ssl: context for an https proxy.
         jar: the cookies of all requests of an attempt.
+        step: is told what is being done.
     """
     resolver = connect.resolver or aiohttp.DefaultResolver()
     sockets: list[ReadFirstSocket] = []
-    connector = _make_connector(
-        proxy, proxy_ssl, connect.local_addr, MostAddresses(resolver), sockets
-    )
+    addresses = MostAddresses(resolver, step)
+    connector = _make_connector(proxy, proxy_ssl, connect.local_addr, addresses, sockets, step)
     drop = use_handlers(connector)
     session = aiohttp.ClientSession(
-        connector=connector,
-        request_class=TunnelRequest,
-        cookie_jar=jar,
-        trace_configs=_TRACES,
+        connector=connector, request_class=TunnelRequest, cookie_jar=jar
     )
     try:
         yield session
@@ -136,6 +87,7 @@ def _make_connector(
     local_addr: tuple[str, int] | None,
     resolver: AbstractResolver,
     sockets: list[ReadFirstSocket],
+    step: Step,
 ) -> aiohttp.TCPConnector:
     closes_by_number = not isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop)
 
@@ -146,7 +98,7 @@ def _make_connector(
             sockets.append(made)
         return made
 
-    kwargs: dict[str, Any] = {"force_close": True, "local_addr": local_addr}
+    kwargs: dict[str, Any] = {"force_close": True, "local_addr": local_addr, "step": step}
     if proxy is None or proxy.scheme not in SOCKS_SCHEMES:
         return TunnelConnector(
             proxy_ssl=proxy_ssl, resolver=resolver, socket_factory=make_socket, **kwargs

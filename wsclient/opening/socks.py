@@ -16,6 +16,7 @@ from aiohttp_socks import ProxyConnector
 from ..tls.handshake.context import ensure_checked
 from .fast import FastConnector
 from .handler import Handler
+from .step import WAITING, Step
 
 __all__ = ["SocksConnector"]
 
@@ -24,7 +25,21 @@ class SocksConnector(FastConnector, ProxyConnector):
     """A connector whose TLS is for the name that was asked for.
 
     aiohttp_socks does TLS itself and asks for the URL's host, whatever `server_hostname` says.
+
+    Args:
+        step: is told when the way to the server is open.
+        kwargs: as for `aiohttp_socks.ProxyConnector`.
     """
+
+    def __init__(self, *, step: Step, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._step = step
+
+    async def connect(self, req: ClientRequest, traces: list[Any], timeout: ClientTimeout) -> Any:
+        """Connect, as `aiohttp_socks.ProxyConnector`."""
+        connection = await super().connect(req, traces, timeout)
+        self._step.doing = WAITING
+        return connection
 
     async def _wrap_create_connection(
         self, *args: Any, req: ClientRequest, timeout: ClientTimeout, **kwargs: Any

@@ -26,6 +26,7 @@ from aiohttp.client_proto import ResponseHandler
 
 from ..tls.handshake.context import ensure_checked
 from .fast import FastConnector
+from .step import WAITING, Step
 
 __all__ = ["TunnelConnector", "TunnelRequest"]
 
@@ -67,12 +68,14 @@ class TunnelConnector(FastConnector):
 
     Args:
         proxy_ssl: context for an https proxy; ``None`` when there is no such proxy.
+        step: is told when the way to the server is open.
         kwargs: as for `aiohttp.TCPConnector`.
     """
 
-    def __init__(self, *, proxy_ssl: ssl.SSLContext | None, **kwargs: Any) -> None:
+    def __init__(self, *, proxy_ssl: ssl.SSLContext | None, step: Step, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._proxy_ssl = proxy_ssl
+        self._step = step
 
     async def connect(self, req: ClientRequest, traces: list[Any], timeout: ClientTimeout) -> Any:
         """Connect, as `aiohttp.TCPConnector`, and see to it that the checks of TLS were made.
@@ -81,6 +84,7 @@ class TunnelConnector(FastConnector):
             PeerRefusedError: the event loop's TLS has left them out.
         """
         connection = await super().connect(req, traces, timeout)
+        self._step.doing = WAITING
         context = req.ssl if req.url.scheme in ("wss", "https") else self._proxy_ssl
         try:
             if connection.transport is not None:

@@ -33,16 +33,13 @@ from .failures import Way, forget_outer, map_failure, refusal, without_secrets
 from .fast import FastConnector, may_be_fast
 from .security import Security
 from .session import (
-    CONNECTING,
     HARMLESS_HEADERS,
-    RESOLVING,
-    WAITING,
     BrokenError,
-    Step,
     private_session,
     request_once,
     without_secrets_of_session,
 )
+from .step import CONNECTING, RESOLVING, WAITING, Step
 from .takeover import take_over
 
 __all__ = ["open_connection"]
@@ -237,7 +234,9 @@ class _Attempt:
         if self._connect.session is not None:
             return contextlib.nullcontext(self._connect.session)
         proxy_ssl = await self._security.for_proxy(proxy)
-        return private_session(self._connect, proxy=proxy, proxy_ssl=proxy_ssl, jar=self._jar)
+        return private_session(
+            self._connect, proxy=proxy, proxy_ssl=proxy_ssl, jar=self._jar, step=self._step
+        )
 
     def _way(self, proxy: URL | None) -> Way:
         tunnelled = self.doing == WAITING or self._connect.session is not None
@@ -260,8 +259,6 @@ class _Attempt:
         if self._may_be_fast and isinstance(session.connector, FastConnector):
             context = kwargs.get("ssl")
             session.connector.go_fast(self.url, proxy, context, insisted=self._insists)
-        if connect.session is None:
-            kwargs["trace_request_ctx"] = self._step
         middlewares = self._middlewares()
         if middlewares:
             kwargs["middlewares"] = middlewares
