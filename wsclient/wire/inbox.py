@@ -86,7 +86,7 @@ class Inbox:
         # Of the reader before whom there is none.
         self._first = Waiter(loop)
         self._waking = False
-        # How many messages a paused queue may not have any more to be empty enough.
+        # A paused queue with fewer messages than this is empty enough to go on.
         self._floor = 0
         self.bound = 0
         self._thread = this_thread()
