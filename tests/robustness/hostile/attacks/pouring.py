@@ -9,15 +9,25 @@ from wsclient.testing import RawConnection
 
 __all__ = ["drip", "frame_head", "pour", "stop_reading"]
 
-_MOST = 256 * 1024 * 1024
-"""Bytes after which even an endless attack ends, so that a broken client is found and not fed."""
+_ENDLESS = 256 * 1024 * 1024
+_LONG = 3.0
+"""Bytes and seconds after both of which even an endless attack ends, so that a broken client is
+found and not fed. A quick machine sends so many bytes in the time that a client has to close."""
 
 
-async def pour(conn: RawConnection, block: bytes, *, total: int = _MOST) -> None:
-    """Send a block again and again, as fast as the client takes it."""
+async def pour(conn: RawConnection, block: bytes, *, total: int | None = None) -> None:
+    """Send a block again and again, as fast as the client takes it.
+
+    Args:
+        total: bytes to send, at most; ``None`` for as good as without end.
+    """
+    loop = asyncio.get_running_loop()
     block *= max(1, 65536 // len(block))
-    for _ in range(total // len(block)):
+    most, until = (_ENDLESS, loop.time() + _LONG) if total is None else (total, 0.0)
+    sent = len(block)
+    while sent <= most or loop.time() < until:
         await conn.send(block)
+        sent += len(block)
 
 
 async def drip(conn: RawConnection, data: bytes, interval: float = 0.02) -> None:
