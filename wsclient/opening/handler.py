@@ -104,11 +104,11 @@ def keep_connection(response: aiohttp.ClientResponse) -> Callable[[], object]:
         response: has brought a connection that nobody reads any more for HTTP.
     """
     connection = response.connection
-    handler: Any = None if connection is None else connection.protocol
     private: Any = response
     private._connection = None
     if connection is None or response.connection is not None:
         return response.close
     response.close()
+    handler: Any = connection.protocol
     handler._parser = None
     return connection.close

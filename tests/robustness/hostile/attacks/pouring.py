@@ -23,11 +23,11 @@ async def pour(conn: RawConnection, block: bytes, *, total: int | None = None) -
     """
     loop = asyncio.get_running_loop()
     block *= max(1, 65536 // len(block))
-    most, until = (_ENDLESS, loop.time() + _LONG) if total is None else (total, 0.0)
-    sent = len(block)
-    while sent <= most or loop.time() < until:
+    until = loop.time() + _LONG if total is None else 0.0
+    left = (_ENDLESS if total is None else total) // len(block)
+    while left > 0 or loop.time() < until:
         await conn.send(block)
-        sent += len(block)
+        left -= 1
 
 
 async def drip(conn: RawConnection, data: bytes, interval: float = 0.02) -> None:
