@@ -31,7 +31,7 @@ from wsclient.testing.faults import FaultProxy, Line
 from wsclient.testing.frames import close_frame, encode_frame
 from wsclient.testing.raw import RawConnection, RawServer
 
-INTERVAL = 0.1
+INTERVAL = 0.05
 """Seconds between pings where a test waits for many of them."""
 
 
@@ -110,17 +110,17 @@ async def test_e2_blocked_loop_survives_keepalive(far_peer: PeerProcess) -> None
     with FaultProxy(far_peer.url("/echo"), to_client=far, to_server=far) as proxy:
         conn = await websocket_connect(
             proxy.url,
-            ping_interval=0.3,
-            ping_timeout=0.4,
+            ping_interval=0.2,
+            ping_timeout=0.25,
             on_pong=lambda _: ponged.set(),
         )
         for _ in range(2):
             ponged.clear()
             await asyncio.wait_for(ponged.wait(), WAIT)
-            # A ping leaves 0.2 s after the pong to the last one; its pong comes during the sleep.
-            await asyncio.sleep(0.25)
-            time.sleep(1.0)  # noqa: ASYNC251 - a program that blocks its loop is the case
-        await asyncio.sleep(0.45)
+            # A ping leaves 0.1 s after the pong to the last one; its pong comes during the sleep.
+            await asyncio.sleep(0.15)
+            time.sleep(0.6)  # noqa: ASYNC251 - a program that blocks its loop is the case
+        await asyncio.sleep(0.3)
         assert conn.close_info is None
         await conn.write_message("still there")
         assert await asyncio.wait_for(conn.read_message(), WAIT) == "still there"

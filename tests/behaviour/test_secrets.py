@@ -14,6 +14,7 @@ import pytest
 from behaviour.servers import echo
 from support.proxies import connect_proxy
 from wsclient import WebSocketError, websocket_connect
+from wsclient.testing.certificates import IssuedCertificate
 from wsclient.testing.raw import RawConnection, RawServer
 
 SECRET = "s3cret"
@@ -80,14 +81,19 @@ async def session_or_none(given: bool) -> AsyncIterator[aiohttp.ClientSession | 
     "serve", [babble, drop, say_nothing, refuse, accept_wrongly, redirect_for_ever]
 )
 @pytest.mark.parametrize("scheme", ["ws", "wss"])
-async def test_failures_of_the_server(serve: Any, scheme: str, given: bool) -> None:
-    async with RawServer(serve) as server, session_or_none(given) as session:
+async def test_failures_of_the_server(
+    serve: Any, scheme: str, given: bool, certificates: IssuedCertificate
+) -> None:
+    secure = scheme == "wss"
+    tls = certificates.server_context() if secure else None
+    async with RawServer(serve, tls=tls) as server, session_or_none(given) as session:
         url = f"{scheme}://user:{SECRET}@127.0.0.1:{server.port}/?token={SECRET}"
         with pytest.raises(WebSocketError) as caught:
             await websocket_connect(
                 url,
                 session=session,
-                connect_timeout=0.3,
+                ssl=certificates.trust_context() if secure else None,
+                connect_timeout=0.3 if serve is say_nothing else 5.0,
                 cookies={"session": SECRET},
                 headers={"X-Api-Key": SECRET},
                 subprotocols=[SECRET],

@@ -237,7 +237,7 @@ def test_ctrl_c_ends_it_without_a_traceback(capsys: pytest.CaptureFixture[str]) 
 async def test_no_step_passes_with_a_server_that_does_not_play_along(
     shown_step: Step, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(demo, "_STEP_TIMEOUT", 0.5)
+    monkeypatch.setattr(demo, "_STEP_TIMEOUT", 0.3)
     monkeypatch.setattr(demo, "mutual_tls_server", mutual_tls_badly)
     assert await run_demo(serve_badly, [shown_step]) == 1
     assert shown_step.expected.split()[0] in capsys.readouterr().out
@@ -250,7 +250,7 @@ async def serve_badly() -> AsyncIterator[str]:
     app.router.add_get("/echo", answer_badly)
     app.router.add_get("/restart", close_at_once)
     app.router.add_get("/crash", close_at_once)
-    runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=1.0)
+    runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=0.1)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -284,7 +284,7 @@ async def test_our_client_through_a_perfect_line(peer: PeerProcess) -> None:
 
 
 async def test_our_client_byte_by_byte_on_a_slow_line(peer: PeerProcess) -> None:
-    line = Line(chunk_size=1, bandwidth=20_000, jitter=0.002)
+    line = Line(chunk_size=1, bandwidth=20_000, jitter=0.0005)
     async with (
         FaultProxy(peer.url("/echo"), to_client=line, to_server=line, seed=1) as proxy,
         websocket_connect(proxy.url) as conn,
@@ -371,7 +371,7 @@ async def test_proxy_goes_on_while_the_loop_stands_still(peer: PeerProcess) -> N
         websocket_connect(proxy.url) as conn,
     ):
         await conn.write_message("x")
-        time.sleep(0.3)  # noqa: ASYNC251  # a program that blocks its loop is the case
+        time.sleep(0.15)  # noqa: ASYNC251  # a program that blocks its loop is the case
         begun = asyncio.get_running_loop().time()
         assert await conn.read_message() == "x"
         assert asyncio.get_running_loop().time() - begun < 0.04
