@@ -330,7 +330,7 @@ async def test_our_client_when_the_response_is_cut(peer: PeerProcess, offset: in
 
 async def test_our_client_in_a_black_hole_closes_in_time(peer: PeerProcess) -> None:
     async with FaultProxy(peer.url("/echo")) as proxy:
-        conn = await websocket_connect(proxy.url, close_timeout=0.2)
+        conn = await websocket_connect(proxy.url, close_timeout=0.1)
         proxy.to_client.at(event="close", of="to_server").black_hole()
         await conn.write_message("there")
         assert await conn.read_message() == "there"
@@ -343,7 +343,7 @@ async def test_our_client_in_a_black_hole_closes_in_time(peer: PeerProcess) -> N
 async def test_our_client_finds_a_half_open_connection(peer: PeerProcess) -> None:
     async with FaultProxy(peer.url("/echo")) as proxy:
         conn = await websocket_connect(
-            proxy.url, ping_interval=0.1, ping_timeout=0.2, close_timeout=0.1
+            proxy.url, ping_interval=0.05, ping_timeout=0.1, close_timeout=0.05
         )
         proxy.to_client.black_hole()
         proxy.to_server.black_hole()
