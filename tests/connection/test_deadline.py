@@ -8,15 +8,20 @@ from itertools import permutations
 import pytest
 
 from connection.far_end import open_near
+from support.loops import PlainHandles
 from wsclient import CloseCause
 from wsclient.testing import VirtualClockLoop
 from wsclient.wire.deadline import Deadline
 
 
-@pytest.fixture
-def loop_factory() -> object:
+class PlainVirtualLoop(PlainHandles, VirtualClockLoop):
+    """A loop in virtual time whose timers do not know theirs."""
+
+
+@pytest.fixture(params=[VirtualClockLoop, PlainVirtualLoop])
+def loop_factory(request: pytest.FixtureRequest) -> object:
     """The loop of these tests."""
-    return VirtualClockLoop
+    return request.param
 
 
 @pytest.mark.parametrize("seconds", list(permutations([1.0, 2.0, 3.0])))

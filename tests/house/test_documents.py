@@ -297,6 +297,13 @@ def test_there_are_examples() -> None:
     assert examples()
 
 
+def test_no_example_hides_a_module_of_the_standard_library() -> None:
+    """Python puts the folder of a program first: what stands there is found before its own."""
+    newer = {"annotationlib", "compression", "concurrent", "profiling", "pyrepl", "string"}
+    names = {path.stem for path in examples()}
+    assert not names & (sys.stdlib_module_names | newer)
+
+
 @pytest.mark.parametrize(
     "example", [pytest.param(path, id=path.relative_to(ROOT).as_posix()) for path in examples()]
 )

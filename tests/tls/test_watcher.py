@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import pytest
 
+from support.loops import PlainHandlesLoop
 from wsclient.errors import IdentityError
 from wsclient.testing import CertificateAuthority, run_virtual
 from wsclient.tls import watch as rotation
@@ -580,6 +581,20 @@ async def test_told_from_another_thread(identities: list[ClientIdentity]) -> Non
 
 
 # Loops.
+
+
+def test_timers_that_do_not_know_their_time(identities: list[ClientIdentity]) -> None:
+    async def main() -> None:
+        source = Source(identities[0])
+        slow = config_of(source, refresh_interval=100)
+        first = await Connection.open(slow)
+        second = await Connection.open(slow.replace(refresh_interval=0.001))
+        await source.asked_times(5)
+        second.stop()
+        first.stop()
+
+    with asyncio.Runner(loop_factory=PlainHandlesLoop) as runner:
+        runner.run(main())
 
 
 async def test_files(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import random
 import threading
 import weakref
@@ -111,7 +112,7 @@ class RotationWatch:
         self.closing = close is not None
         self._watcher: _Watcher | None = watcher
         self._close = close
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
 
     def stop(self) -> None:
         """End it: `close` will not be called any more.
@@ -150,7 +151,9 @@ class _Watcher:
         self._loop = loop
         self._provider = provider
         self._watches: set[RotationWatch] = set()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        # Kept here: not every loop's handles know their time.
+        self._due = math.inf
         self._task: asyncio.Task[None] | None = None
         self._ask_again = False
         self._unsubscribe: Callable[[], object] | None = None
@@ -216,10 +219,12 @@ class _Watcher:
     def _set_timer(self) -> None:
         """Ask after the shortest interval of all connections, if not earlier."""
         delay = min(watch.interval for watch in self._watches)
+        due = self._loop.time() + delay
         if self._timer is not None:
-            if self._timer.when() <= self._loop.time() + delay:
+            if self._due <= due:
                 return
             self._timer.cancel()
+        self._due = due
         self._timer = self._loop.call_later(delay, self._time_out, context=Context())
 
     def _time_out(self) -> None:

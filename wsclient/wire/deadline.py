@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 
 __all__ = ["Deadline"]
@@ -15,19 +16,22 @@ class Deadline:
         loop: its timers are used.
     """
 
-    __slots__ = ("_loop", "_timer")
+    __slots__ = ("_loop", "_timer", "_when")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        # Kept here: not every loop's handles know their time.
+        self._when = math.inf
 
     def within(self, seconds: float, action: Callable[[], object]) -> None:
         """Do something in so many seconds, unless something is to be done earlier anyway."""
         when = self._loop.time() + seconds
         if self._timer is not None:
-            if self._timer.when() <= when:
+            if self._when <= when:
                 return
             self._timer.cancel()
+        self._when = when
         self._timer = self._loop.call_at(when, action)
 
     def cancel(self) -> None:

@@ -42,7 +42,7 @@ class IdleDeflater(Deflater):
         )
         self._loop = loop
         self._timeout = timeout
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
         self._used = False
 
     def compress(self, payload: bytes | bytearray | memoryview) -> bytes:

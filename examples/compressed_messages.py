@@ -1,6 +1,6 @@
 """Compression: permessage-deflate (RFC 7692), and what it saves.
 
-    python examples/compression.py [URL]
+    python examples/compressed_messages.py [URL]
 
 Without a URL it starts an echo server of its own. With one, the server must echo as well.
 """
