@@ -190,7 +190,7 @@ async def test_a_proxy_that_wants_a_certificate_says_so() -> None:
     assert error.identity is None
 
 
-@pytest.mark.parametrize("given", ["argument", "environment", "session"])
+@pytest.mark.parametrize("given", ["argument", "environment", "session", "session's environment"])
 async def test_a_session_shows_no_https_proxy_the_identity(
     given: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,15 +198,16 @@ async def test_a_session_shows_no_https_proxy_the_identity(
         monkeypatch.delenv(name, raising=False)
     with asking() as proxy:
         url = f"https://localhost:{proxy.port}"
-        if given == "environment":
+        if "environment" in given:
             monkeypatch.setenv("wss_proxy", url)
         own = url if given == "session" else None
-        async with aiohttp.ClientSession(proxy=own) as session:
+        trusting = given == "session's environment"
+        async with aiohttp.ClientSession(proxy=own, trust_env=trusting) as session:
             error = await rejection(
                 "wss://localhost:9/",
                 session=session,
                 tls=config(),
-                proxy={"argument": url, "environment": True, "session": None}[given],
+                proxy={"argument": url, "environment": True}.get(given),
             )
         assert proxy.connections == ()
     assert isinstance(error, ProxyError)
