@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from support.proxies import connect_proxy, socks5_proxy
 from support.running import open_descriptors
 from wsclient import ConnectError, ConnectTimeoutError, TLSConfig, websocket_connect
 from wsclient.testing import FaultProxy, RawConnection, RawServer
@@ -17,17 +18,21 @@ from wsclient.testing.certificates import IssuedCertificate
 INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-async def test_interim_answers_without_end() -> None:
+@pytest.mark.parametrize("way", ["direct", "http", "socks5"])
+async def test_interim_answers_without_end(way: str) -> None:
     """Nothing of aiohttp's own ends it: this fails when its handlers are not ours any more."""
+    if way == "socks5":
+        pytest.importorskip("aiohttp_socks", reason="aiohttp_socks is not installed")
 
     async def go_on(conn: RawConnection) -> None:
         await conn.read_request()
         while True:
             await conn.send(INTERIM * 1000)
 
-    async with RawServer(go_on) as server:
+    async with RawServer(go_on) as server, connect_proxy() as http, socks5_proxy() as socks:
+        proxy = {"direct": None, "http": http.url, "socks5": socks.url}[way]
         with pytest.raises(ConnectError, match="did not answer with valid HTTP") as caught:
-            await websocket_connect(server.url, connect_timeout=20)
+            await websocket_connect(server.url, proxy=proxy, connect_timeout=20)
     assert not isinstance(caught.value, ConnectTimeoutError)
     assert caught.value.phase == "http"
 

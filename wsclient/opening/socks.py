@@ -14,6 +14,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp_socks import ProxyConnector
 
 from ..tls.handshake.context import ensure_checked
+from .contracts import refuse_handler
 from .fast import FastConnector
 from .handler import Handler
 from .step import WAITING, Step
@@ -36,8 +37,15 @@ class SocksConnector(FastConnector, ProxyConnector):
         self._step = step
 
     async def connect(self, req: ClientRequest, traces: list[Any], timeout: ClientTimeout) -> Any:
-        """Connect, as `aiohttp_socks.ProxyConnector`."""
+        """Connect, as `aiohttp_socks.ProxyConnector`.
+
+        Raises:
+            ConnectError: this aiohttp is not known, and would not bound the answer.
+        """
         connection = await super().connect(req, traces, timeout)
+        if not isinstance(connection.protocol, Handler):
+            connection.close()
+            raise refuse_handler()
         self._step.doing = WAITING
         return connection
 
@@ -49,7 +57,11 @@ class SocksConnector(FastConnector, ProxyConnector):
             *args, req=req, timeout=timeout, **plain
         )
         if not req.is_ssl():
-            return transport, handler
+            bounded = cast(Handler, self._factory())
+            bounded.keeps = handler
+            transport.set_protocol(bounded)
+            bounded.connection_made(transport)
+            return transport, bounded
         try:
             started = await self._start_tls_connection(transport, req=req, timeout=timeout)
             secured, outer = cast(tuple[asyncio.Transport, ResponseHandler], started)
