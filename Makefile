@@ -3,8 +3,8 @@
 
 PYTHON ?= python3
 ARGS ?=
-# How many processes run the tests: 2 for `make test`, else one, which alone writes the tables of
-# its target. 0 is for debuggers.
+# How many processes run the tests: 3 for `make test`, because tests wait, too; else one, which alone
+# writes the tables of its target. 0 is for debuggers.
 JOBS ?=
 VERSIONS := 3.11 3.12 3.13 3.14 3.15
 # Those of `make newest`, the newest last.
@@ -66,7 +66,7 @@ demo: $(DEMO_VENV)/.installed ## Install with the runtime dependencies only and 
 	$(DEMO) -P -m wsclient demo
 
 .PHONY: test
-test: JOBS := $(or $(JOBS),2)
+test: JOBS := $(or $(JOBS),3)
 test: test-set-up ## Install with all extras and run the tests.
 	$(TEST_ENV) $(PYTEST) $(ARGS)
 
@@ -113,6 +113,10 @@ soak: test-set-up ## Run 20 million messages and 10,000 connects and watch the m
 .PHONY: fuzz
 fuzz: test-set-up $(TEST_VENV)/.atheris ## Fuzz each target for a minute; for longer with SECONDS=600.
 	$(TEST_ENV) PYTHONPATH=tests $(TEST) -P -m fuzzing.run --seconds $(or $(SECONDS),60) $(ARGS)
+
+.PHONY: nightly
+nightly: ## Run whole what a merge has no time for, one after the other: about three hours.
+	.ci/nightly $(ARGS)
 
 .PHONY: build
 build: $(TEST_VENV)/.dependencies ## Compile the frame codec in place, for who runs things from the checkout.
