@@ -175,3 +175,32 @@ async def test_fault_behind_a_full_queue_drops_none_of_it() -> None:
         info = await conn.wait_closed()
         assert info.discarded_messages == 0
         assert [message async for message in conn] == [str(number) for number in range(count)]
+
+
+@pytest.mark.parametrize("before", [b"", encode_frame(Opcode.TEXT, b"first")], ids=["", "later"])
+@pytest.mark.parametrize("compression", [None, {}], ids=["plain", "deflate"])
+async def test_text_in_place_of_frames_is_told(
+    before: bytes, compression: dict[str, int] | None
+) -> None:
+    answer = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\nUnsupported version"
+    async with connected(compression_options=compression) as (conn, server):
+        await server.send(before + answer)
+        assert await conn.read_message() == ("first" if before else None)
+        if before:
+            assert await conn.read_message() is None
+        assert (await frame_of_kind(server, Opcode.CLOSE)).close_code == 1002
+        server.close()
+        info = await conn.wait_closed()
+    expect_info(info, cause="protocol_error", initiator="local", sent=1002)
+    assert isinstance(info.exception, ProtocolError)
+    assert 'an HTTP answer in place of frames, which begins with "HTTP/1.1 400 Bad' in info.hint
+    assert "RSV1" not in info.hint
+
+
+async def test_a_frame_with_a_reserved_bit_is_no_text() -> None:
+    async with connected() as (conn, server):
+        await server.send(encode_frame(Opcode.TEXT, b"x" * 30, rsv=4))
+        assert await conn.read_message() is None
+        server.close()
+        info = await conn.wait_closed()
+    assert "RSV1" in info.hint and "in place of frames" not in info.hint

@@ -31,6 +31,7 @@ _MASKED: Final = 0x80
 _LONG_LENGTH: Final = 0x80
 _KEY_SIZE: Final = 4
 _CONTROL: Final = 0x8
+_MOST_REFUSED = 256
 _MAX_CONTROL_PAYLOAD: Final = 125
 _OPCODES: Final = frozenset(Opcode)
 
@@ -70,6 +71,7 @@ class FrameParser:
     that follows may be processed (RFC 6455, sections 5.5.1 and 7.1.7).
 
     Attributes:
+        refused: the first bytes of what was to be a frame, but cannot be one by its first byte.
         room: where the next bytes may be received directly, which `filled` is then told; ``None``
             while nothing large is underway. It changes with each call.
 
@@ -99,6 +101,7 @@ class FrameParser:
         "_rest",
         "_sink",
         "_take",
+        "refused",
         "room",
     )
 
@@ -123,6 +126,7 @@ class FrameParser:
         self._make_memory = inner.MessageMemory
         self._memory: Any = None
         self.room: memoryview | None = None
+        self.refused = b""
         self._key = b""
         self._rest = b""
         self._remaining = 0
@@ -249,7 +253,11 @@ class FrameParser:
         """Take a frame of any kind; return where the next one starts."""
         head = data[position]
         opcode = head & 0x0F
-        self._check_head(head, opcode)
+        try:
+            self._check_head(head, opcode)
+        except ProtocolError:
+            self.refused = bytes(data[position : position + _MOST_REFUSED])
+            raise
         if opcode & _CONTROL:
             return self._parse_control(data, position, start, length)
         self._remaining = length

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from ..errors import MessageTooBigError, ProtocolError
 from ..protocol.deflate import DeflateParameters, Inflater
+from ..protocol.foreign import as_text
 from ..protocol.frames import READ_DIRECTLY, FrameParser
 from ..protocol.messages import MessageAssembler
 from ..protocol.roles import Role
@@ -103,6 +104,7 @@ class Receiver:
         "_loop",
         "_now",
         "_parser",
+        "_role",
         "buffer",
         "bytes_received",
         "last_byte",
@@ -120,6 +122,7 @@ class Receiver:
         role: Role = Role.CLIENT,
     ) -> None:
         self._loop = loop
+        self._role = role
         self._now = _clock(loop)
         self._inbox = inbox
         self.buffer = self.shared = _buffer.view
@@ -168,7 +171,7 @@ class Receiver:
         except (ProtocolError, MessageTooBigError) as exc:
             # Its traceback has the parser, which leads back to the connection whose account
             # will have this error: a cycle would keep all of it in memory.
-            return exc.with_traceback(None)
+            return as_text(parser.refused, self._role) or exc.with_traceback(None)
         finally:
             inbox.received += len(queue) - before
             inbox.bound += size
