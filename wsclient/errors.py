@@ -288,7 +288,8 @@ class HandshakeError(ConnectError):
     """The server's answer to the upgrade request does not open a WebSocket.
 
     Attributes:
-        status: HTTP status of the answer, 101 when the answer itself was faulty.
+        status: HTTP status of the answer, 101 when the answer itself was faulty, 0 when it
+            was refused before it could be looked at.
         headers: response headers; names in lower case, repeated ones joined with ``", "``.
         body: the first 64 KiB of the response body; empty when there is none.
         hint: one sentence on what to do about it; may be empty.

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+import aiohttp
 import pytest
 from aiohttp.abc import ResolveResult
 
 from behaviour.servers import Resolver, agree, check_failure, echo, expect_info, failure
+from support.proxies import connect_proxy
 from wsclient import HandshakeError, TLSError, websocket_connect
 from wsclient.testing.certificates import IssuedCertificate
 from wsclient.testing.raw import RawConnection, RawServer
+
+SECRET = "s3cret"
 
 
 async def test_connection_refused(closed_port: int) -> None:
@@ -76,7 +80,7 @@ async def close_in_the_headers(wire: RawConnection) -> None:
         (no_http, ["valid HTTP"]),
         (greeting, []),
         (binary_noise, ["valid HTTP"]),
-        (endless_header, ["valid HTTP"]),
+        (endless_header, ["the field X-Long with more than 65536 bytes"]),
         (close_at_once, ["closed the connection", "wss://"]),
         (close_after_the_request, ["closed the connection", "wss://"]),
         (close_in_the_headers, []),
@@ -213,3 +217,91 @@ async def test_body_is_given_as_it_was_sent() -> None:
         with pytest.raises(HandshakeError) as caught:
             await websocket_connect(server.url)
     assert (caught.value.status, caught.value.body) == (403, b"not asked for")
+
+
+# Long heads
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"Set-Cookie": "sso=" + "x" * 9000}, id="9 KiB"),
+        pytest.param({"Content-Security-Policy": "x" * 60_000}, id="60 KiB"),
+        pytest.param({f"X-{number}": "y" for number in range(400)}, id="400 fields"),
+        pytest.param({f"X-{number}": "y" * 50_000 for number in range(4)}, id="200 KiB"),
+    ],
+)
+@pytest.mark.parametrize("way", ["direct", "proxy", "redirect", "refusal"])
+async def test_long_heads_are_taken(way: str, fields: dict[str, str]) -> None:
+    async def serve(wire: RawConnection) -> None:
+        if way == "refusal":
+            await wire.read_request()
+            return await wire.respond("403 Forbidden", {**fields, "Connection": "close"})
+        request = await wire.read_request()
+        if way == "redirect" and request.target == "/":
+            location = {"Location": "/here", "Connection": "close"}
+            return await wire.respond("302 Found", {**fields, **location})
+        await wire.accept(fields)
+        await agree(wire)
+
+    async with RawServer(serve) as server, connect_proxy() as proxy:
+        options = {"proxy": proxy.url if way == "proxy" else None}
+        if way == "refusal":
+            error = await failure(server.url, **options)
+            assert isinstance(error, HandshakeError)
+            assert (error.status, len(error.headers) > len(fields)) == (403, True)
+            return
+        async with websocket_connect(server.url, **options) as conn:
+            wanted = next(iter(fields))
+            assert way == "redirect" or conn.response_headers[wanted] == fields[wanted]
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"X-Token": SECRET * 20_000}, "the field X-Token with more than 65536 bytes"),
+        ({f"X-{number}": "y" for number in range(600)}, "more than 512 header fields"),
+        (
+            {f"X-{number}": SECRET * 8000 for number in range(6)},
+            "a head of more than 262144 bytes",
+        ),
+    ],
+    ids=["field", "fields", "head"],
+)
+async def test_longer_heads_are_told(fields: dict[str, str], says: str) -> None:
+    async def serve(wire: RawConnection) -> None:
+        await wire.accept(fields)
+        await wire.read_to_end()
+
+    async with RawServer(serve) as server:
+        error = await failure(server.url)
+    assert isinstance(error, HandshakeError)
+    assert (error.status, error.phase) == (101, "http")
+    assert says in str(error) and "gateway" in error.hint
+    assert SECRET not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"X-Token": SECRET * 1500}, "longer than the session allows, 8190 bytes"),
+        ({f"X-{number}": "y" for number in range(200)}, "max_headers= of aiohttp.ClientSession"),
+    ],
+    ids=["field", "fields"],
+)
+async def test_a_session_has_limits_of_its_own(fields: dict[str, str], says: str) -> None:
+    async def serve(wire: RawConnection) -> None:
+        await wire.accept(fields)
+        await wire.read_to_end()
+
+    async with RawServer(serve) as server:
+        async with aiohttp.ClientSession() as session:
+            error = await failure(server.url, session=session)
+        assert says in str(error)
+        assert SECRET not in str(error)
+        limits = {"max_field_size": 20_000, "max_headers": 300}
+        async with (
+            aiohttp.ClientSession(**limits) as session,
+            websocket_connect(server.url, session=session, close_timeout=0.1),
+        ):
+            pass

@@ -24,6 +24,7 @@ FLOORS: dict[str, float] = {
     "urls": 1.0,
     "protocol.opcodes": 1.0,
     "protocol.roles": 1.0,
+    "protocol.head": 1.05,
     "protocol.foreign": 1.05,
     "protocol.codec_pure": 1.05,
     "protocol.codec": 1.06,

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import aiohttp
+from aiohttp.http_exceptions import LineTooLong
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
@@ -24,6 +25,7 @@ from ..errors import (
     ProxyError,
     WebSocketError,
 )
+from ..protocol.head import HeadTooLongError
 from ..tls.explaining.explain import HandshakeFacts, explain_closed, explain_fault, explain_refusal
 from ..urls import shown_url
 
@@ -62,6 +64,7 @@ class Way:
         facts: what is known about the latest TLS handshake.
         tunnelled: whether the way through the proxy was open already.
         from_environment: whether the environment has chosen the proxy.
+        lent: whether the session is the caller's.
     """
 
     url: URL
@@ -69,6 +72,7 @@ class Way:
     facts: HandshakeFacts
     tunnelled: bool
     from_environment: bool = False
+    lent: bool = False
 
 
 def map_failure(exc: BaseException, way: Way) -> WebSocketError | None:
@@ -82,6 +86,8 @@ def map_failure(exc: BaseException, way: Way) -> WebSocketError | None:
         return None  # It is ours already, such as that of certificate files.
     url, proxy = way.url, way.proxy
     where = shown_url(url)
+    if isinstance(exc, HeadTooLongError):
+        return _too_long(exc, where, way)
     if isinstance(exc, aiohttp.ClientHttpProxyError):
         return _proxy_refusal(exc, proxy)
     tls_fault = _tls_fault(exc) or _fault_at_other_address(exc, way)
@@ -116,11 +122,7 @@ def map_failure(exc: BaseException, way: Way) -> WebSocketError | None:
     if isinstance(exc, aiohttp.ServerDisconnectedError | ConnectionError | aiohttp.ClientOSError):
         return _no_answer(where, way)
     if isinstance(exc, aiohttp.ClientResponseError | aiohttp.ClientPayloadError):
-        return ConnectError(
-            f"{where} did not answer with valid HTTP.",
-            phase="http",
-            hint="Is this the port of a web server?",
-        )
+        return _invalid_http(exc, where, way)
     if isinstance(exc, aiohttp.ClientError | OSError):
         return ConnectError(f"cannot connect to {where}: {_os_text(exc)}.", phase="tcp")
     return None
@@ -263,6 +265,41 @@ def _no_answer(where: str, way: Way) -> ConnectError:
         phase="http",
         hint=hint,
     )
+
+
+def _too_long(exc: HeadTooLongError, where: str, way: Way) -> ConnectError:
+    if way.proxy is not None and not way.tunnelled:
+        return ProxyError(
+            f"the answer of the proxy {_shown(way.proxy)} has {exc.what}, which is the limit.",
+            status=exc.status,
+            hint="Is this the port of an HTTP proxy?",
+        )
+    return HandshakeError(
+        f"the answer of {where} has {exc.what}, which is the limit.",
+        status=exc.status,
+        headers={},
+        hint="Whoever sends that, the server or a gateway in front of it, has to send less.",
+    )
+
+
+def _invalid_http(exc: BaseException, where: str, way: Way) -> ConnectError:
+    for link in _chain(exc):
+        if isinstance(link, LineTooLong):
+            # Its first argument is the field, or a part of it.
+            return HandshakeError(
+                f"the answer of {where} has a field that is longer than the session allows, "
+                f"{link.args[1]} bytes.",
+                status=0,
+                headers={},
+                hint="Give aiohttp.ClientSession a larger max_field_size=, or leave out session=.",
+            )
+    hint = "Is this the port of a web server?"
+    if way.lent:
+        hint += (
+            " The session has limits of its own, too: max_headers= of aiohttp.ClientSession is how "
+            "many fields an answer may have."
+        )
+    return ConnectError(f"{where} did not answer with valid HTTP.", phase="http", hint=hint)
 
 
 def _proxy_refusal(exc: aiohttp.ClientHttpProxyError, proxy: URL | None) -> ProxyError:

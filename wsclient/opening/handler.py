@@ -14,6 +14,8 @@ from typing import Any, Final, cast
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
+from ..protocol.head import MAX_FIELD_SIZE, MAX_FIELDS, HeadMeter, HeadTooLongError
+
 __all__ = ["Handler", "keep_connection", "use_handlers"]
 
 _LONGEST_ANSWER: Final = 2 * 1024 * 1024
@@ -39,6 +41,7 @@ class Handler(ResponseHandler):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self._room = _LONGEST_ANSWER
+        self._meter: HeadMeter | None = HeadMeter()
         self._carrier: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -55,11 +58,30 @@ class Handler(ResponseHandler):
     def data_received(self, data: bytes) -> None:
         """Take part of the answer, unless it has become too long."""
         self._room -= len(data)
-        if self._room >= 0:
-            super().data_received(data)
-        elif self._carrier is not None:
-            self.set_exception(aiohttp.ClientPayloadError("the answer has no end"))
+        if self._room < 0:
+            self._give_up(aiohttp.ClientPayloadError("the answer has no end"))
+            return
+        if self._meter is not None:
+            try:
+                self._meter.feed(data)
+            except HeadTooLongError as exc:
+                self._give_up(exc.with_traceback(None))
+                return
+            if self._meter.over:
+                self._meter = None
+        super().data_received(data)
+
+    def _give_up(self, exc: BaseException) -> None:
+        if self._carrier is not None:
+            self.set_exception(exc)
             self._carrier.abort()
+
+    def set_response_params(self, **params: Any) -> None:
+        """Prepare for an answer, with our limits in place of aiohttp's."""
+        # Ours are looked at first, so that errors are in our words.
+        params["max_line_size"] = params["max_field_size"] = MAX_FIELD_SIZE
+        params["max_headers"] = MAX_FIELDS
+        super().set_response_params(**params)
 
     def let_go(self) -> None:
         """Forget the transport, which has another protocol now: aiohttp takes it for closed."""

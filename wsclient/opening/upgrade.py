@@ -242,7 +242,8 @@ class _Attempt:
         tunnelled = self.doing == WAITING or self._connect.session is not None
         facts = self._security.facts(self.url, proxy)
         chosen = self._connect.proxy is True
-        return Way(self.url, proxy, facts, tunnelled=tunnelled, from_environment=chosen)
+        lent = self._connect.session is not None
+        return Way(self.url, proxy, facts, tunnelled=tunnelled, from_environment=chosen, lent=lent)
 
     async def _request(
         self, session: aiohttp.ClientSession, proxy: URL | None, key: str

@@ -14,7 +14,7 @@ __all__ = ["CASES"]
 # Where the bounds come from.
 FEW = "nothing is kept but one read of 256 KiB, copied"
 HEAD = "128 headers of 8,190 bytes: as bytes, as text, joined by name"
-COOKIES = "1 MiB of cookies from each of 3 answers, as text and parsed"
+COOKIES = "256 KiB of cookies from each of 3 answers, as text and parsed"
 BODY = "64 KiB of body, behind which reading pauses"
 TLS = "one read, OpenSSL, the trusted root"
 ONE = "max_message_size, received, joined and inflated"
@@ -47,15 +47,16 @@ CHAT = {"subprotocols": ["chat", "superchat"]}
 # fmt: off
 _ANSWERS = [
     Case("nothing evil, for comparison", answers.polite, CLEAN, 2, FEW, messages=1),
-    Case("100,000 headers", answers.header_flood, NO_HTTP, 8, HEAD),
+    Case("100,000 headers", answers.header_flood, WRONG_101, 8, HEAD),
     Case("100 headers of one name, 8,000 bytes each", answers.repeated_headers, WRONG_101, 8,
          HEAD),
-    Case("one header of 100 MB", answers.huge_header, NO_HTTP, 8, HEAD),
-    Case("an endless status line", answers.endless_status_line, NO_HTTP, 8, HEAD),
-    Case("an endless header name", answers.endless_header_line, NO_HTTP, 8, HEAD),
+    Case("one header of 100 MB", answers.huge_header, WRONG_101, 8, HEAD),
+    Case("an endless status line", answers.endless_status_line, WRONG_101, 8, HEAD),
+    Case("an endless header name", answers.endless_header_line, WRONG_101, 8, HEAD),
     Case("endless junk", answers.junk, NO_HTTP, 8, HEAD),
-    Case("cookies of 800 KB in each answer", answers.cookie_flood, REDIRECT, 16, COOKIES,
+    Case("cookies of 248 KB in each answer", answers.cookie_flood, REDIRECT, 16, COOKIES,
          options={"max_redirects": 3}),
+    Case("cookies of 800 KB", answers.too_many_cookies, "HandshakeError 302", 8, HEAD),
     Case("100 Continue without end", answers.endless_informational, NO_HTTP, 48, INTERIM),
     Case("103 with 70 KB of headers without end", answers.early_hints_flood, NO_HTTP, 48, INTERIM),
     Case("silence", answers.silence, LATE, 2, FEW, options=SOON),
@@ -83,7 +84,7 @@ _ANSWERS = [
     Case("permessage-deflate twice", answers.double_extension, WRONG_101, 2, FEW, options=DEFLATE),
     Case("permessage-deflate with 115,000 parameters", answers.accept_with_deflate_parameters,
          WRONG_101, 24, HEAD, options=DEFLATE),
-    Case("permessage-deflate with 1 MB of parameters", answers.extension_of_a_megabyte, NO_HTTP, 4,
+    Case("permessage-deflate with 1 MB of parameters", answers.extension_of_a_megabyte, WRONG_101, 4,
          HEAD, options=DEFLATE),
     Case("escape sequences in the reason phrase", answers.ansi_in_reason, REFUSED, 2, FEW),
     Case("escape sequences in Retry-After", answers.ansi_in_retry_after, "HandshakeError 503", 2,
@@ -212,9 +213,9 @@ _TLS = [
 ]
 
 _PROXIES = [
-    Case("endless headers from the proxy", proxies.endless_headers, PROXY, 8, HEAD,
+    Case("endless headers from the proxy", proxies.endless_headers, "ProxyError 200", 8, HEAD,
          role="http proxy"),
-    Case("an endless status line from the proxy", proxies.endless_status_line, PROXY, 8, HEAD,
+    Case("an endless status line from the proxy", proxies.endless_status_line, "ProxyError 200", 8, HEAD,
          role="http proxy"),
     Case("100 Continue without end from the proxy", proxies.endless_informational, PROXY, 48,
          INTERIM, role="http proxy"),

@@ -113,11 +113,20 @@ async def junk(conn: RawConnection) -> None:
 
 
 async def cookie_flood(conn: RawConnection) -> None:
-    """Set as many and as large cookies as aiohttp takes, and redirect to have them back."""
+    """Set as many and as large cookies as are taken, and redirect to have them back."""
+    await redirect_with_cookies(conn, 31)
+
+
+async def too_many_cookies(conn: RawConnection) -> None:
+    """Set more than that."""
+    await redirect_with_cookies(conn, 100)
+
+
+async def redirect_with_cookies(conn: RawConnection, count: int) -> None:
     request = await conn.read_request()
     hop = int(request.target.strip("/") or 0) + 1
     value = "v" * 8000
-    cookies = "".join(f"Set-Cookie: c{hop}-{n}={value}; Path=/\r\n" for n in range(100))
+    cookies = "".join(f"Set-Cookie: c{hop}-{n}={value}; Path=/\r\n" for n in range(count))
     head = f"HTTP/1.1 302 Found\r\nLocation: /{hop}\r\nContent-Length: 0\r\n{cookies}\r\n"
     await conn.send(head.encode())
 
