@@ -8,13 +8,17 @@ from itertools import permutations
 import pytest
 
 from connection.far_end import open_near
-from support.loops import with_plain_handles
+from support.loops import PlainHandles
 from wsclient import CloseCause
 from wsclient.testing import VirtualClockLoop
 from wsclient.wire.deadline import Deadline
 
 
-@pytest.fixture(params=[VirtualClockLoop, with_plain_handles(VirtualClockLoop)])
+class PlainVirtualLoop(PlainHandles, VirtualClockLoop):
+    """A loop in virtual time whose timers do not know theirs."""
+
+
+@pytest.fixture(params=[VirtualClockLoop, PlainVirtualLoop])
 def loop_factory(request: pytest.FixtureRequest) -> object:
     """The loop of these tests."""
     return request.param

@@ -125,7 +125,6 @@ FLOORS: dict[str, float] = {
     # Floor 3: getting connected.
     "opening.step": 2.99,
     "opening.addresses": 3.00,
-    "opening.contracts": 3.00,
     "opening.fast": 3.01,
     "opening.handler": 3.00,
     "opening.read_first": 3.00,

@@ -24,7 +24,6 @@ from yarl import URL
 from ..options.connect import ConnectOptions
 from ..options.transports import fast_transports, suits_fast_transports
 from ..tls.handshake.context import HandshakeContext, note_unseen_handshake
-from .contracts import refuse_transports
 from .read_first import hand_over_unread, has_unread
 
 __all__ = ["FastConnector", "may_be_fast"]
@@ -44,7 +43,6 @@ class FastConnector(TCPConnector):
     """A connector that can make its connections by aiofastnet, once it is told to."""
 
     _fast = False
-    _insisted = False
 
     def go_fast(self, url: URL, proxy: URL | None, context: Any, *, insisted: bool) -> None:
         """Use fast transports for a connection, if they are better and nothing is lost by them.
@@ -58,7 +56,6 @@ class FastConnector(TCPConnector):
             context: of the TLS with the server; ``None`` without TLS.
             insisted: whether the caller wants them in any case.
         """
-        self._insisted = insisted
         through_tls = proxy is not None and proxy.scheme == "https"
         stock = isinstance(self._loop, asyncio.SelectorEventLoop)
         if url.scheme == "wss":
@@ -85,7 +82,7 @@ class FastConnector(TCPConnector):
         private: Any = self
         loop = private._loop
         if self._fast:
-            private._loop = _FastLoop(loop, insisted=self._insisted)
+            private._loop = _FastLoop(loop)
         try:
             yield
         finally:
@@ -105,18 +102,9 @@ class _LoopView:
 
 
 class _FastLoop(_LoopView):
-    """The loop as a connector sees it: its own, but for what makes transports.
+    """The loop as a connector sees it: its own, but for what makes transports."""
 
-    Args:
-        loop: the loop.
-        insisted: whether the caller wants these transports in any case.
-    """
-
-    __slots__ = ("_insisted",)
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, insisted: bool) -> None:
-        super().__init__(loop)
-        self._insisted = insisted
+    __slots__ = ()
 
     async def create_connection(
         self,
@@ -127,19 +115,18 @@ class _FastLoop(_LoopView):
         server_hostname: str | None = None,
         **_: Any,
     ) -> tuple[Any, Any]:
-        """Connect, as the loop does, by a socket that is connected.
-
-        Raises:
-            ConnectError: this aiofastnet is not known, and the caller insists on it.
-        """
+        """Connect, as the loop does, by a socket that is connected."""
+        plain, secure = _transport_kinds()
         protocol, waiter = factory(), self._loop.create_future()
-        try:
-            transport = self._transport(protocol, waiter, sock, ssl, server_hostname)
-        except TypeError:
-            # Another release takes other arguments. Nothing has been done with the socket yet.
-            if self._insisted:
-                raise refuse_transports() from None
-            return await self._loop.create_connection(lambda: protocol, sock=sock)
+        if ssl is None:
+            transport = plain(self._loop, sock, protocol, waiter=waiter)
+        else:
+            note_unseen_handshake()
+            timed = _TimedLoop(self._loop)
+            transport = secure(
+                timed, protocol, ssl, False, *_TLS_LIMITS, sock, waiter, server_hostname
+            )
+            transport.timers = timed.timers
         try:
             await waiter
         except BaseException:
@@ -148,19 +135,6 @@ class _FastLoop(_LoopView):
             del transport, protocol, waiter, factory
             raise
         return transport, protocol
-
-    def _transport(
-        self, protocol: Any, waiter: Any, sock: Any, ssl: Any, server_hostname: str | None
-    ) -> Any:
-        plain, secure = _transport_kinds()
-        if ssl is None:
-            return plain(self._loop, sock, protocol, waiter=waiter)
-        note_unseen_handshake()
-        timed = _TimedLoop(self._loop)
-        limits = _TLS_LIMITS
-        transport = secure(timed, protocol, ssl, False, *limits, sock, waiter, server_hostname)
-        transport.timers = timed.timers
-        return transport
 
     async def start_tls(self, transport: Any, protocol: Any, context: Any, **kwargs: Any) -> Any:
         """Begin TLS on a transport, as the loop does, which knows only its own."""

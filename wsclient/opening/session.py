@@ -17,7 +17,6 @@ from ..options.connect import ConnectOptions
 from ..options.proxies import SOCKS_SCHEMES
 from ..protocol.handshake import RESERVED_HEADERS
 from .addresses import MostAddresses
-from .contracts import check_proxying, check_socks
 from .handler import use_handlers
 from .read_first import ReadFirstSocket, read_first_socket
 from .step import Step
@@ -65,12 +64,7 @@ async def private_session(
     resolver = connect.resolver or aiohttp.DefaultResolver()
     sockets: list[ReadFirstSocket] = []
     addresses = MostAddresses(resolver, step)
-    try:
-        connector = _make_connector(proxy, proxy_ssl, connect.local_addr, addresses, sockets, step)
-    except BaseException:
-        if connect.resolver is None:
-            await resolver.close()
-        raise
+    connector = _make_connector(proxy, proxy_ssl, connect.local_addr, addresses, sockets, step)
     drop = use_handlers(connector)
     session = aiohttp.ClientSession(
         connector=connector, request_class=TunnelRequest, cookie_jar=jar
@@ -104,18 +98,14 @@ def _make_connector(
             sockets.append(made)
         return made
 
-    if proxy is not None and proxy.scheme not in SOCKS_SCHEMES:
-        check_proxying()
     kwargs: dict[str, Any] = {"force_close": True, "local_addr": local_addr, "step": step}
     if proxy is None or proxy.scheme not in SOCKS_SCHEMES:
         return TunnelConnector(
             proxy_ssl=proxy_ssl, resolver=resolver, socket_factory=make_socket, **kwargs
         )
-    from aiohttp_socks import ProxyConnector, ProxyType
+    from aiohttp_socks import ProxyType
 
     from .socks import SocksConnector
-
-    check_socks(ProxyConnector)
 
     return SocksConnector(
         host=proxy.host or "",

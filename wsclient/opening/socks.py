@@ -14,7 +14,6 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp_socks import ProxyConnector
 
 from ..tls.handshake.context import ensure_checked
-from .contracts import refuse_handler
 from .fast import FastConnector
 from .handler import Handler
 from .step import WAITING, Step
@@ -37,15 +36,8 @@ class SocksConnector(FastConnector, ProxyConnector):
         self._step = step
 
     async def connect(self, req: ClientRequest, traces: list[Any], timeout: ClientTimeout) -> Any:
-        """Connect, as `aiohttp_socks.ProxyConnector`.
-
-        Raises:
-            ConnectError: this aiohttp is not known, and would not bound the answer.
-        """
+        """Connect, as `aiohttp_socks.ProxyConnector`."""
         connection = await super().connect(req, traces, timeout)
-        if not isinstance(connection.protocol, Handler):
-            connection.close()
-            raise refuse_handler()
         self._step.doing = WAITING
         return connection
 

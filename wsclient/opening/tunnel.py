@@ -25,9 +25,7 @@ from aiohttp import ClientRequest, ClientTimeout
 from aiohttp.client_proto import ResponseHandler
 
 from ..tls.handshake.context import ensure_checked
-from .contracts import refuse_handler
 from .fast import FastConnector
-from .handler import Handler
 from .step import WAITING, Step
 
 __all__ = ["TunnelConnector", "TunnelRequest"]
@@ -84,12 +82,8 @@ class TunnelConnector(FastConnector):
 
         Raises:
             PeerRefusedError: the event loop's TLS has left them out.
-            ConnectError: this aiohttp is not known, and would not bound the answer.
         """
         connection = await super().connect(req, traces, timeout)
-        if not isinstance(connection.protocol, Handler):
-            connection.close()
-            raise refuse_handler()
         self._step.doing = WAITING
         context = req.ssl if req.url.scheme in ("wss", "https") else self._proxy_ssl
         try:

@@ -29,7 +29,6 @@ from ..protocol.handshake import check_response, join_headers, make_key, upgrade
 from ..tls.handshake.context import trace_handshakes
 from ..urls import check_url, shown_url
 from ..wire.shutdown import LoopWatch, watch_loop
-from .contracts import own_proxy
 from .failures import Way, forget_outer, map_failure, refusal, without_secrets
 from .fast import FastConnector, may_be_fast
 from .security import Security
@@ -217,7 +216,8 @@ class _Attempt:
         session = self._connect.session
         if session is None or not self._security.has_own_context:
             return
-        proxy = proxy or own_proxy(session)
+        # No public way tells of a session's own proxy.
+        proxy = proxy or getattr(session, "_default_proxy", None)
         if proxy is None and session.trust_env:
             proxy = environment_proxy(self.url)
         if proxy is not None and URL(proxy).scheme == "https":

@@ -6,30 +6,19 @@ import functools
 import importlib
 import ssl
 from types import ModuleType
-from typing import Any, Final
+from typing import Any
 
 __all__ = ["check_fast_transport", "fast_transports", "suits_fast_transports"]
-
-_USED: Final = {
-    "selector_transport": ("SelectorSocketTransport", ("_force_close",)),
-    "ssl_transport": ("SSLTransport_Socket", ("_force_close", "_read_ready")),
-}
-"""What is used of aiofastnet without being public: modules, classes, and methods of these."""
 
 
 @functools.cache
 def fast_transports() -> ModuleType | None:
-    """Return aiofastnet; ``None`` where it is missing, does not work, or is another release."""
+    """Return aiofastnet; ``None`` where it is not installed, or cannot be used."""
     try:
         # Not before it is wanted: importing it takes milliseconds.
-        found = importlib.import_module("aiofastnet")
-        for module, (kind, methods) in _USED.items():
-            used = getattr(importlib.import_module(f"aiofastnet.{module}"), kind)
-            for method in methods:
-                getattr(used, method)
-    except (ImportError, AttributeError):
+        return importlib.import_module("aiofastnet")
+    except ImportError:
         return None
-    return found
 
 
 def check_fast_transport(wanted: Any) -> bool | None:
