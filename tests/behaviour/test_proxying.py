@@ -329,6 +329,46 @@ async def test_proxy_is_not_shown_the_certificate_for_the_server(
     assert shown in ([None], [{}])
 
 
+@pytest.mark.parametrize("given", [None, True])
+@pytest.mark.parametrize("variable", ["wss_proxy", "https_proxy"])
+async def test_session_that_trusts_the_environment_shows_no_proxy_the_certificate(
+    given: bool | None,
+    variable: str,
+    certificates: IssuedCertificate,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asking = certificates.server_context(client_ca=certificates, require=False)
+    files = certificates.write(tmp_path)
+    tls = TLSConfig(cadata=certificates.root_pem, cert=(files.cert_file, files.key_file))
+    async with (
+        RawServer(echo, tls=certificates.server_context()) as server,
+        connect_proxy(ssl=asking) as proxy,
+        aiohttp.ClientSession(trust_env=True) as session,
+    ):
+        monkeypatch.setenv(variable, proxy.url)
+        error = await failure(server.url, proxy=given, session=session, tls=tls)
+        assert proxy.requests == []
+    assert isinstance(error, ProxyError)
+    assert proxy.url in str(error)
+    assert "session=" in str(error)
+
+
+async def test_aiohttp_ignores_https_proxies_of_the_environment(
+    certificates: IssuedCertificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connector = aiohttp.TCPConnector(ssl=certificates.trust_context())
+    async with (
+        RawServer(echo, tls=certificates.server_context()) as server,
+        connect_proxy(ssl=certificates.server_context()) as proxy,
+        aiohttp.ClientSession(connector=connector, trust_env=True) as session,
+    ):
+        monkeypatch.setenv("wss_proxy", proxy.url)
+        address = await visit(server.url, proxy=None, session=session)
+        assert address == ("127.0.0.1", server.port)
+        assert proxy.requests == []
+
+
 # SOCKS
 
 

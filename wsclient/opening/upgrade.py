@@ -218,6 +218,8 @@ class _Attempt:
             return
         # No public way tells of a session's own proxy.
         proxy = proxy or getattr(session, "_default_proxy", None)
+        # aiohttp 3.14 ignores https proxies of the environment, and says so in its log. It need
+        # not stay so, and whoever has named one does not expect a direct connection.
         if proxy is None and session.trust_env:
             proxy = environment_proxy(self.url)
         if proxy is not None and URL(proxy).scheme == "https":
