@@ -123,6 +123,7 @@ FLOORS: dict[str, float] = {
     "wire": 2.4,
     "connection": 2.5,
     # Floor 3: getting connected.
+    "opening.internals": 2.99,
     "opening.step": 2.99,
     "opening.addresses": 3.00,
     "opening.fast": 3.01,

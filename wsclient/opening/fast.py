@@ -1,8 +1,8 @@
 """Connections on the transports of aiofastnet, without a change to the loop of the program.
 
 aiohttp has no public way to choose the transports of a session, and aiofastnet none to choose
-their classes: `FastConnector` and `_FastLoop` are the one place that knows how it is done. Tests
-of their own fail when that changes.
+their classes: `FastConnector` and `_FastLoop` are the one place that knows how it is done. Where
+that has changed, as `internals` finds out, the loop's own transports serve.
 
 aiofastnet's TLS over Python's `ssl` is not used: when reading goes on after a pause, it leaves
 what was received before until more comes. So TLS is fast only where OpenSSL can do it directly.
@@ -24,6 +24,7 @@ from yarl import URL
 from ..options.connect import ConnectOptions
 from ..options.transports import fast_transports, suits_fast_transports
 from ..tls.handshake.context import HandshakeContext, note_unseen_handshake
+from .internals import Use, fault_of, refused
 from .read_first import hand_over_unread, has_unread
 
 __all__ = ["FastConnector", "may_be_fast"]
@@ -34,9 +35,18 @@ def may_be_fast(connect: ConnectOptions) -> bool:
 
     Args:
         connect: says what is wanted.
+
+    Raises:
+        ConnectError: they are insisted on, and what is installed is not as we know it.
     """
-    wanted = connect.use_fast_transport is not False and connect.session is None
-    return wanted and fast_transports() is not None
+    if connect.use_fast_transport is False or connect.session is not None:
+        return False
+    if fast_transports() is None:
+        return False
+    fault = fault_of(Use.FAST_TRANSPORT)
+    if fault is not None and connect.use_fast_transport is True:
+        raise refused(Use.FAST_TRANSPORT, *fault)
+    return fault is None
 
 
 class FastConnector(TCPConnector):
@@ -57,9 +67,10 @@ class FastConnector(TCPConnector):
             insisted: whether the caller wants them in any case.
         """
         through_tls = proxy is not None and proxy.scheme == "https"
-        stock = isinstance(self._loop, asyncio.SelectorEventLoop)
+        loop = asyncio.get_running_loop()
+        stock = isinstance(loop, asyncio.SelectorEventLoop)
         if url.scheme == "wss":
-            known = stock or type(self._loop).__module__.startswith("uvloop")
+            known = stock or type(loop).__module__.startswith("uvloop")
             self._fast = insisted and known and not through_tls and _is_direct(context)
         else:
             self._fast = stock and not through_tls
@@ -79,10 +90,12 @@ class FastConnector(TCPConnector):
     @contextlib.contextmanager
     def _other_transports(self) -> Iterator[None]:
         """Have aiohttp ask us for transports, while it makes one."""
+        if not self._fast:
+            yield
+            return
         private: Any = self
         loop = private._loop
-        if self._fast:
-            private._loop = _FastLoop(loop)
+        private._loop = _FastLoop(loop)
         try:
             yield
         finally:

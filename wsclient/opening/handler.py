@@ -1,8 +1,8 @@
 """aiohttp's end of a connection, until the WebSocket takes it over.
 
 aiohttp has no public way to choose its protocol object, nor to part an answer from its connection:
-`use_handlers` and `keep_connection` are the places that know how it is done. Tests of their own
-fail when that changes.
+`use_handlers` and `keep_connection` are the places that know how it is done. What the first needs
+is looked for by `internals`; without what the second needs, some memory is kept longer.
 """
 
 from __future__ import annotations

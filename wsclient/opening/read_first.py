@@ -56,10 +56,9 @@ def has_unread(carrier: Any) -> bool:
     Args:
         carrier: the socket of a transport, as `asyncio.BaseTransport.get_extra_info` tells it.
     """
-    # What transports show of their sockets cannot receive.
-    inner: socket.socket = getattr(carrier, "_sock", carrier)
+    inner = _receiver(carrier)
     try:
-        return len(inner.recv(1, _PEEK)) > 0
+        return inner is not None and len(inner.recv(1, _PEEK)) > 0
     except OSError:
         return False
 
@@ -71,12 +70,21 @@ def hand_over_unread(carrier: Any, protocol: asyncio.BaseProtocol) -> None:
         carrier: as for `has_unread`.
         protocol: of the transport.
     """
-    inner: socket.socket = getattr(carrier, "_sock", carrier)
+    inner = _receiver(carrier)
     try:
-        while data := inner.recv(_MOST_UNREAD, _AT_ONCE):
+        while inner is not None and (data := inner.recv(_MOST_UNREAD, _AT_ONCE)):
             give(protocol, data)
     except OSError:
         pass  # That was all.
+
+
+def _receiver(carrier: Any) -> socket.socket | None:
+    """Return the socket itself: what transports show of theirs cannot receive.
+
+    There is no public way to it. Without one, what is unread stays so.
+    """
+    inner = getattr(carrier, "_sock", carrier)
+    return inner if isinstance(inner, socket.socket) else None
 
 
 def give(protocol: asyncio.BaseProtocol | None, data: bytes) -> None:

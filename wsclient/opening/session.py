@@ -18,6 +18,7 @@ from ..options.proxies import SOCKS_SCHEMES
 from ..protocol.handshake import RESERVED_HEADERS
 from .addresses import MostAddresses
 from .handler import use_handlers
+from .internals import Use, refuse_unknown
 from .read_first import ReadFirstSocket, read_first_socket
 from .step import Step
 from .tunnel import TunnelConnector, TunnelRequest
@@ -60,7 +61,14 @@ async def private_session(
         proxy_ssl: context for an https proxy.
         jar: the cookies of all requests of an attempt.
         step: is told what is being done.
+
+    Raises:
+        ConnectError: the installed aiohttp or aiohttp_socks is not as we know it.
     """
+    refuse_unknown(Use.CONNECTION)
+    if proxy is not None:
+        socks = proxy.scheme in SOCKS_SCHEMES
+        refuse_unknown(Use.SOCKS_PROXY if socks else Use.HTTP_PROXY)
     resolver = connect.resolver or aiohttp.DefaultResolver()
     sockets: list[ReadFirstSocket] = []
     addresses = MostAddresses(resolver, step)

@@ -1,7 +1,7 @@
 """Connections through SOCKS proxies, which are made by aiohttp_socks.
 
-`SocksConnector` overrides one private method of it, and calls another of `aiohttp.TCPConnector`. A
-test of its own fails when they change.
+`SocksConnector` overrides one private method of it, and calls another of `aiohttp.TCPConnector`.
+`internals` looks for them before it is made.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ smallest possible overrides of a connector and a request:
 - aiohttp uses one TLS context for an https proxy and for the server behind it; so the proxy
   would be shown the server's client certificate.
 
-`TunnelConnector` overrides two private methods of `aiohttp.TCPConnector`. A test of its own
-fails when they change.
+`TunnelConnector` overrides two private methods of `aiohttp.TCPConnector`. `internals` looks for
+them before it is made.
 """
 
 from __future__ import annotations

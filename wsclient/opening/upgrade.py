@@ -31,6 +31,7 @@ from ..urls import check_url, shown_url
 from ..wire.shutdown import LoopWatch, watch_loop
 from .failures import Way, forget_outer, map_failure, refusal, without_secrets
 from .fast import FastConnector, may_be_fast
+from .internals import Use, refused
 from .security import Security
 from .session import (
     HARMLESS_HEADERS,
@@ -217,7 +218,10 @@ class _Attempt:
         if session is None or not self._security.has_own_context:
             return
         # No public way tells of a session's own proxy.
-        proxy = proxy or getattr(session, "_default_proxy", None)
+        if not hasattr(session, "_default_proxy"):
+            raise refused(Use.SESSION, "aiohttp", "ClientSession._default_proxy is missing")
+        own: Any = session._default_proxy
+        proxy = proxy or own
         # aiohttp 3.14 ignores https proxies of the environment, and says so in its log. It need
         # not stay so, and whoever has named one does not expect a direct connection.
         if proxy is None and session.trust_env:

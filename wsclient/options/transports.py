@@ -45,7 +45,8 @@ def suits_fast_transports(context: ssl.SSLContext) -> bool:
 
     aiofastnet gives it to OpenSSL, so that nothing counts that a class of its own does, nor what
     `ssl` sets for each connection. A callback of `ssl` would bring the process down there. Keys
-    that are agreed beforehand cannot be seen; who has them verifies no certificate.
+    that are agreed beforehand cannot be seen; who has them verifies no certificate. Where this
+    Python does not show whether there is a callback, no context suits.
 
     Args:
         context: is not changed.
@@ -56,5 +57,5 @@ def suits_fast_transports(context: ssl.SSLContext) -> bool:
         and context.verify_mode is ssl.CERT_REQUIRED
         and not context.post_handshake_auth
         and context.keylog_filename is None
-        and getattr(context, "_msg_callback", None) is None
+        and getattr(context, "_msg_callback", "unknown") is None
     )
