@@ -17,6 +17,8 @@ from wsclient.connection import WebSocketConnection
 from wsclient.protocol.codec import why_pure
 from wsclient.protocol.codec_pure import build_frame
 from wsclient.protocol.opcodes import Opcode
+from wsclient.protocol.roles import Role
+from wsclient.wire import sender
 from wsclient.wire.wire import Wire
 
 
@@ -101,6 +103,34 @@ async def far_has_all(far: FarEnd, size: int) -> None:
             break
         await asyncio.sleep(0)
     assert len(far.received) == size
+
+
+async def test_what_was_gathered_leaves_before_the_end_of_tcp(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    build = sender.build_frame
+
+    def without_memory(opcode: Opcode, *arguments: Any, **options: Any) -> bytes:
+        if opcode is Opcode.CLOSE:
+            raise MemoryError
+        return build(opcode, *arguments, **options)
+
+    def on_message(_: object) -> None:
+        for text in ("a", "b", "c"):
+            conn.write_message(text)
+        raise ValueError("no more")
+
+    conn, far = open_near(role=Role.SERVER, on_message_callback=on_message)
+    await turns()
+    # Else a Close frame takes all with it.
+    monkeypatch.setattr(sender, "build_frame", without_memory)
+    with pytest.raises(MemoryError):
+        receive(wire_of(conn), build_frame(Opcode.TEXT, b"now", masked=True))
+    await turns()
+    assert [frame.payload for frame in far.frames()] == [b"a", b"b", b"c"]
+    far.end()
+    with pytest.raises(ValueError, match="no more"):
+        await conn.wait_closed()
 
 
 async def test_a_close_frame_takes_all_with_it() -> None:
