@@ -81,6 +81,24 @@ def test_the_memory_goes() -> None:
     run_virtual(main())
 
 
+def test_the_memory_goes_after_a_second_use_as_well() -> None:
+    async def main() -> None:
+        deflater = make()
+        tracemalloc.start()
+        try:
+            before = tracemalloc.get_traced_memory()[0]
+            for _ in range(3):
+                for _ in range(2):
+                    deflater.compress(TEXT)
+                    await asyncio.sleep(TIMEOUT / 2)
+                await asyncio.sleep(2 * TIMEOUT)
+                assert tracemalloc.get_traced_memory()[0] - before < 20_000
+        finally:
+            tracemalloc.stop()
+
+    run_virtual(main())
+
+
 @law(60)
 @given(
     st.lists(
