@@ -14,7 +14,13 @@ import aiohttp
 import pytest
 
 from behaviour.servers import WAIT, agree, connected, echo
-from wsclient import ClientCertificateRejected, ClientIdentity, TLSConfig, websocket_connect
+from wsclient import (
+    ClientCertificateRejected,
+    ClientIdentity,
+    ConnectTimeoutError,
+    TLSConfig,
+    websocket_connect,
+)
 from wsclient.opening.fast import FastConnector
 from wsclient.options.transports import fast_transports, suits_fast_transports
 from wsclient.protocol.opcodes import Opcode
@@ -255,6 +261,37 @@ async def test_a_close_frame_before_a_reset_is_kept() -> None:
         conn.write_message("and more")
         info = await asyncio.wait_for(conn.wait_closed(), WAIT)
     assert (info.code, info.reason) == (4001, "because")
+
+
+@needs_extra
+async def test_a_connect_that_is_given_up_leaves_no_timer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those of the handshake would stay for a minute, with the connection."""
+    if own() == "uvloop":
+        pytest.skip("uvloop does not tell of its timers")
+    loop = asyncio.get_running_loop()
+    timers: list[asyncio.TimerHandle] = []
+    call_at = loop.call_at
+
+    def noting(*arguments: Any, **options: Any) -> asyncio.TimerHandle:
+        timers.append(call_at(*arguments, **options))
+        return timers[-1]
+
+    async def say_nothing(wire: RawConnection) -> None:
+        await wire.reader.read()
+
+    monkeypatch.setattr(loop, "call_at", noting)
+    async with RawServer(say_nothing) as server:
+        url = f"wss://localhost:{server.port}/"
+        with pytest.raises(ConnectTimeoutError):
+            await websocket_connect(
+                url, tls=secure(), use_fast_transport=True, connect_timeout=0.1
+            )
+    await asyncio.sleep(0)
+    handshakes = [each for each in timers if each.when() > loop.time() + 20]
+    assert handshakes
+    assert [each for each in handshakes if not each.cancelled()] == []
 
 
 @needs_extra
