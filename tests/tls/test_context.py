@@ -454,6 +454,32 @@ async def test_changed_roots_give_a_new_context(files: CertificateFiles) -> None
     assert list(cache._contexts.values()) == [second]
 
 
+async def test_who_sees_new_roots_never_gets_the_context_of_the_old(
+    files: CertificateFiles, monkeypatch: pytest.MonkeyPatch, quiet: None
+) -> None:
+    config = TLSConfig(cafile=files.ca_file)
+    old = (await prepare(config)).context
+    files.ca_file.write_bytes(CertificateAuthority().root_pem)
+    ((key, _),) = cache._contexts
+    stamps = key.settings.trust.stamps()
+    found: list[ssl.SSLContext | None] = []
+    keeper = cache._keepers[key.settings.trust]
+
+    class Looking(type(keeper)):  # type: ignore[misc]  # a class of one instance
+        """Another thread looks between any two steps of the one that has read the files."""
+
+        def __setattr__(self, name: str, value: object) -> None:
+            super().__setattr__(name, value)
+            found.append(cache._cached(key, stamps))
+
+    monkeypatch.setattr(keeper, "__class__", Looking)
+    new = (await prepare(config)).context
+    assert new is not old
+    assert len(found) >= 2
+    assert old not in found
+    assert cache._cached(key, stamps) is new
+
+
 async def test_contexts_of_old_roots_are_forgotten(files: CertificateFiles) -> None:
     values: dict[str, Any] = {"cafile": files.ca_file}
     for loose in (False, True):
