@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import re
 import socket
 import ssl
 import traceback
@@ -35,6 +36,8 @@ from wsclient import (
     WebSocketError,
     websocket_connect,
 )
+from wsclient.protocol.closing import CloseCause, CloseInitiator
+from wsclient.protocol.handshake import accept_token
 from wsclient.testing import (
     CertificateAuthority,
     IssuedCertificate,
@@ -414,6 +417,33 @@ async def test_pins_and_ids_that_hold() -> None:
         async with websocket_connect(server.url, tls=tls) as conn:
             assert conn.tls is not None
             assert conn.tls.peer_spiffe_id == server_id
+
+
+# Alerts on an open connection
+
+
+def ask_when_open(stream: TLSStream) -> None:
+    key = re.search(rb"(?i)sec-websocket-key: *([^\r]+)", stream.read_head())
+    assert key is not None
+    accept = accept_token(key.group(1).decode())
+    stream.sendall(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + accept.encode() + b"\r\n\r\n"
+    )
+    stream.verify_client()
+
+
+async def test_an_alert_on_an_open_connection_is_told_as_one() -> None:
+    context = SERVER.server_context(client_ca=CA)
+    context.post_handshake_auth = True
+    with ThreadedTLSServer(context, ask_when_open) as server:
+        conn = await websocket_connect(server.url, tls=config(None))
+        assert await asyncio.wait_for(conn.read_message(), 5) is None
+    info = await conn.wait_closed()
+    assert info.cause is CloseCause.TLS_ALERT
+    assert isinstance(info.exception, ssl.SSLError)
+    assert "CERTIFICATE_REQUIRED" in str(info.exception).upper()
+    assert (info.code, info.clean, info.initiator) == (1006, False, CloseInitiator.NONE)
 
 
 # What is said in HTTP
