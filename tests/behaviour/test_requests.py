@@ -24,6 +24,7 @@ from wsclient import (
     WebSocketClosedError,
     websocket_connect,
 )
+from wsclient.options.connect import DEFAULT_USER_AGENT
 from wsclient.testing import EchoHandler, WebSocketTestServer
 from wsclient.testing.certificates import IssuedCertificate
 from wsclient.testing.raw import RawConnection, RawRequest, RawServer
@@ -349,6 +350,16 @@ async def test_http_request(make: Callable[..., Any]) -> None:
     assert headers["authorization"] == "Basic dXNlcjpzZWNyZXQ="
     # An explicit argument wins.
     assert requests[1].headers["user-agent"] == "you"
+
+
+async def test_an_argument_that_equals_its_default_is_none() -> None:
+    equal = "".join(DEFAULT_USER_AGENT)
+    assert equal is not DEFAULT_USER_AGENT
+    async with recording() as (url, requests):
+        request = HTTPRequest(url, user_agent="me", follow_redirects=False)
+        async with websocket_connect(request, user_agent=equal, connect_timeout=20):
+            pass
+    assert requests[0].headers["user-agent"] == "me"
 
 
 @pytest.mark.parametrize("make", [HTTPRequest, tornado_request], ids=["ours", "tornado"])
