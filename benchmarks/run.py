@@ -139,7 +139,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--add", type=Path, help="a file of --json, to whose figures more rounds are added"
     )
-    parser.add_argument("--quick", action="store_true", help="a third of the messages, and a short look for full speed")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="a third of the messages, and a short look for full speed",
+    )
     parser.add_argument("--docs", action="store_true", help="write docs/performance.md")
     parser.add_argument("--report", type=Path, help="measure nothing; read a file of --json")
     return parser

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from support.loops import PlainHandlesLoop
+from support.loops import with_plain_handles
 from wsclient import websocket_connect
 from wsclient.testing import EchoHandler, WebSocketTestServer
 
@@ -14,7 +14,8 @@ from wsclient.testing import EchoHandler, WebSocketTestServer
 @pytest.fixture
 def loop_factory() -> object:
     """The loop of these tests."""
-    return PlainHandlesLoop
+    factory: object = with_plain_handles(asyncio.SelectorEventLoop)
+    return factory
 
 
 @pytest.mark.parametrize("compression", [None, {"idle_timeout": 0.01}], ids=["plain", "deflate"])

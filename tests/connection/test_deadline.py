@@ -8,17 +8,13 @@ from itertools import permutations
 import pytest
 
 from connection.far_end import open_near
-from support.loops import PlainHandles
+from support.loops import with_plain_handles
 from wsclient import CloseCause
 from wsclient.testing import VirtualClockLoop
 from wsclient.wire.deadline import Deadline
 
 
-class PlainVirtualLoop(PlainHandles, VirtualClockLoop):
-    """A loop in virtual time whose timers do not know theirs."""
-
-
-@pytest.fixture(params=[VirtualClockLoop, PlainVirtualLoop])
+@pytest.fixture(params=[VirtualClockLoop, with_plain_handles(VirtualClockLoop)])
 def loop_factory(request: pytest.FixtureRequest) -> object:
     """The loop of these tests."""
     return request.param

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-__all__ = ["PlainHandles", "PlainHandlesLoop"]
+__all__ = ["with_plain_handles"]
 
 
 class _PlainHandle(asyncio.Handle):
     """A handle of a timer that does not know its time."""
 
-    def __init__(self, timer: asyncio.TimerHandle, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, timer: asyncio.TimerHandle, loop: Any) -> None:
         super().__init__(lambda: None, (), loop)
         self._timer = timer
 
@@ -21,18 +21,19 @@ class _PlainHandle(asyncio.Handle):
         self._timer.cancel()
 
 
-class PlainHandles(asyncio.BaseEventLoop):
-    """Makes a loop's timers plain handles without ``when``, as those of Qt's loops are."""
+def with_plain_handles(kind: Any) -> Any:
+    """Return a class of loops whose timers are plain handles without ``when``, as those of Qt are.
 
-    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Any:
-        """Set a timer."""
-        timer = super().call_at(when, callback, *args, context=context)
-        return _PlainHandle(timer, self)
+    Args:
+        kind: the class of loops to derive it from.
+    """
 
-    def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:
-        """Set a timer."""
-        return self.call_at(self.time() + delay, callback, *args, context=context)
+    class PlainHandlesLoop(kind):
+        def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Any:
+            timer = super().call_at(when, callback, *args, context=context)
+            return _PlainHandle(timer, self)
 
+        def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:
+            return self.call_at(self.time() + delay, callback, *args, context=context)
 
-class PlainHandlesLoop(PlainHandles, asyncio.SelectorEventLoop):
-    """The stock loop, with such timers."""
+    return PlainHandlesLoop

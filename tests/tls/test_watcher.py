@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import pytest
 
-from support.loops import PlainHandlesLoop
+from support.loops import with_plain_handles
 from wsclient.errors import IdentityError
 from wsclient.testing import CertificateAuthority, run_virtual
 from wsclient.tls import watch as rotation
@@ -593,7 +593,7 @@ def test_timers_that_do_not_know_their_time(identities: list[ClientIdentity]) ->
         second.stop()
         first.stop()
 
-    with asyncio.Runner(loop_factory=PlainHandlesLoop) as runner:
+    with asyncio.Runner(loop_factory=with_plain_handles(asyncio.SelectorEventLoop)) as runner:
         runner.run(main())
 
 

@@ -296,8 +296,8 @@ def _invalid_http(exc: BaseException, where: str, way: Way) -> ConnectError:
     hint = "Is this the port of a web server?"
     if way.lent:
         hint += (
-            " The session has limits of its own, too: max_headers= of aiohttp.ClientSession is how "
-            "many fields an answer may have."
+            " The session has limits of its own, too: max_headers= of aiohttp.ClientSession says "
+            "how many fields an answer may have."
         )
     return ConnectError(f"{where} did not answer with valid HTTP.", phase="http", hint=hint)
 

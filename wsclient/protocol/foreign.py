@@ -1,8 +1,8 @@
 """What arrives in place of frames: text of a server or gateway that speaks no WebSocket after all.
 
 Some refuse only behind an upgrade that they have accepted, by an HTTP answer or a page. Where a
-frame begins, every printable ASCII character has a reserved bit set (RFC 6455, section 5.2), so that
-the parser refuses it; here it is told what it was.
+frame begins, every printable ASCII character has a reserved bit set (RFC 6455, section 5.2), so
+that the parser refuses it; here it is told what it was.
 """
 
 from __future__ import annotations

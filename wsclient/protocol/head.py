@@ -1,7 +1,7 @@
 """How long the head of an HTTP answer may be: its size is looked at while it comes in.
 
-Servers behind a single sign-on or with a content security policy send fields of many KiB. Go allows a
-megabyte in all, browsers 256 KiB; RFC 9110, section 5.4, leaves it to the receiver.
+Servers behind a single sign-on, or with a content security policy, send fields of many KiB.
+RFC 9110, section 5.4, leaves it to the receiver how much is taken; browsers take 256 KiB in all.
 """
 
 from __future__ import annotations

@@ -77,10 +77,7 @@ async def directly(**options: Any) -> dict[str, Any]:
 
 async def insisting() -> dict[str, Any]:
     """Connect by fast transports, or not at all."""
-    try:
-        return await directly(use_fast_transport=True)
-    except ValueError as exc:
-        return {"error": type(exc).__name__, "text": str(exc)}
+    return await directly(use_fast_transport=True)
 
 
 async def by_socks() -> dict[str, Any]:

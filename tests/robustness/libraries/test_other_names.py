@@ -69,22 +69,23 @@ def test_as_they_are() -> None:
 @pytest.mark.parametrize("name", ["_get_ssl_context", "_start_tls_connection"])
 def test_an_https_proxy_is_not_even_asked(name: str, tmp_path: Path) -> None:
     found = attempt("by_proxy", first=renamed("aiohttp", name, tmp_path))
-    assert (found["error"], found["shown"]) == ("ProxyError", [])
-    assert f"TCPConnector.{name} is not there" in found["text"]
+    assert found["error"] in ("ProxyError", "ConnectError")
+    assert found["shown"] == []
+    assert f"TCPConnector.{name} is " in found["text"]
     assert "Install aiohttp>=" in found["text"]
 
 
 def test_a_proxy_of_a_session_that_cannot_be_known(tmp_path: Path) -> None:
     found = attempt("by_session", first=renamed("aiohttp", "_default_proxy", tmp_path))
     assert (found["error"], found["shown"]) == ("ProxyError", [])
-    assert "_default_proxy is not there" in found["text"]
+    assert "_default_proxy is missing" in found["text"]
 
 
 @pytest.mark.parametrize("way", ["directly", "by_socks"])
 def test_answers_without_a_bound(way: str, tmp_path: Path) -> None:
     found = attempt(way, first=renamed("aiohttp", "_factory", tmp_path))
     assert found["error"] == "ConnectError"
-    assert "an answer without end" in found["text"]
+    assert "_factory is not used by" in found["text"]
     assert found.get("requests", 0) == 0
 
 
@@ -93,7 +94,7 @@ def test_names_behind_socks_that_nobody_would_check(library: str, tmp_path: Path
     pytest.importorskip("aiohttp_socks", reason="aiohttp_socks is not installed")
     found = attempt("by_socks", first=renamed(library, "_wrap_create_connection", tmp_path))
     assert found["error"] == "ProxyError"
-    assert "_wrap_create_connection is not there" in found["text"]
+    assert "_wrap_create_connection is missing" in found["text"]
 
 
 @pytest.mark.parametrize("change", ["move_transport", "rename_argument"])
@@ -102,11 +103,9 @@ def test_fast_transports_are_done_without(change: str) -> None:
     assert attempt("directly", change) == {"error": None, "requests": 1}
 
 
-@pytest.mark.parametrize(
-    ("change", "error"), [("move_transport", "ValueError"), ("rename_argument", "ConnectError")]
-)
-def test_fast_transports_that_are_insisted_on(change: str, error: str) -> None:
+@pytest.mark.parametrize("change", ["move_transport", "rename_argument"])
+def test_fast_transports_that_are_insisted_on(change: str) -> None:
     pytest.importorskip("aiofastnet", reason="aiofastnet is not installed")
     found = attempt("insisting", change)
-    assert found["error"] == error
-    assert "aiofastnet" in found["text"] or "wsclient[fast]" in found["text"]
+    assert found["error"] == "ConnectError"
+    assert "Install aiofastnet>=" in found["text"]
