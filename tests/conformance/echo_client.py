@@ -40,10 +40,12 @@ class EchoClient:
     Args:
         url: of the fuzzing server, without a path.
         style: ``"read"`` reads in a loop, ``"callback"`` has a function called.
+        patience: how much of `_PAUSES` a result is waited for.
     """
 
-    def __init__(self, url: str, style: str) -> None:
+    def __init__(self, url: str, style: str, patience: float) -> None:
         self._url = url
+        self._pauses = [patience * pause for pause in _PAUSES]
         self._echo = {"read": _echo_read, "callback": _echo_called}[style]
         self.failures = 0
 
@@ -73,7 +75,7 @@ class EchoClient:
     async def _wait_for_result(self, case: str, agent: str) -> None:
         """Wait until the server has come to its verdict, which may be after our end."""
         target = self._target("getCaseStatus", casetuple=case, agent=agent)
-        for pause in _PAUSES:
+        for pause in self._pauses:
             async with websocket_connect(target) as conn:
                 answer = await conn.read_message()
             if answer is not None and "behavior" in json.loads(answer):
@@ -115,7 +117,7 @@ async def run(given: argparse.Namespace) -> int:
     errors: list[dict[str, Any]] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: errors.append(context))
-    client = EchoClient(given.url, given.style)
+    client = EchoClient(given.url, given.style, given.patience)
     await client.run(given.cases, repeat=given.repeat, parallel=given.parallel)
     left = asyncio.all_tasks() - {asyncio.current_task()}
     for each in [*errors, *left]:
@@ -128,6 +130,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--loop", choices=["asyncio", "uvloop"], default="asyncio")
     parser.add_argument("--style", choices=["read", "callback"], default="read")
+    parser.add_argument("--patience", type=float, default=1.0, help="less for a quick server")
     parser.add_argument("--parallel", type=int, default=1, help="cases at once")
     parser.add_argument("--repeat", type=int, default=1, help="times that each case runs")
     parser.add_argument("url", help="of the fuzzing server, such as ws://127.0.0.1:9001")

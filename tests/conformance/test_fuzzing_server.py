@@ -75,7 +75,9 @@ class Pretender(Suite):
 def pretend(folder: Path, *cases: str, repeat: int = 1, style: str = "read") -> Run:
     """Run cases with our client."""
     suite = Pretender(Path(sys.executable))
-    server = FuzzingServer(suite, ["--style", style], {}, folder, repeat=repeat)
+    server = FuzzingServer(
+        suite, ["--style", style, "--patience", "0.05"], {}, folder, repeat=repeat
+    )
     run = Run(len(cases) * repeat, _STALL_TIMEOUT)
     asyncio.run(run_batches(server, cases, run, jobs=2))
     return run

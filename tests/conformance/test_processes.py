@@ -64,11 +64,6 @@ def has_ended(pid: int) -> bool:
     return False
 
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "_END_TIMEOUT", 0.3)
-
-
 def test_results_of_all_batches(tmp_path: Path) -> None:
     cases = ["1.1", "2.1", "9.1", "12.1.1", "12.1.2", "13.1.1"]
     results, problems = pretend(tmp_path, *cases)
@@ -76,11 +71,12 @@ def test_results_of_all_batches(tmp_path: Path) -> None:
     assert problems == []
 
 
-def test_a_case_that_hangs(tmp_path: Path) -> None:
+def test_a_case_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_END_TIMEOUT", 0.1)
     # One batch has 1.2 and the other does not.
-    results, problems = pretend(tmp_path, "1.1", "1.2", stall_timeout=2.0)
+    results, problems = pretend(tmp_path, "1.1", "1.2", stall_timeout=1.0)
     assert list(results) == ["1.1"]
-    assert problems == ["batch quick-2: case 1.2 had not ended after 2 s"]
+    assert problems == ["batch quick-2: case 1.2 had not ended after 1 s"]
     # It ignored SIGTERM.
     assert has_ended(int((tmp_path / "quick-2" / "pid").read_text()))
 
@@ -122,7 +118,12 @@ def test_a_closed_stdin_asks_first(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stdin", [True, False])
 @pytest.mark.parametrize("stubborn", [True, False])
-def test_cancelling_ends_the_process(stdin: bool, stubborn: bool, tmp_path: Path) -> None:
+def test_cancelling_ends_the_process(
+    stdin: bool, stubborn: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Only the stubborn one may be killed before it has had time to end.
+    monkeypatch.setattr(processes, "_END_TIMEOUT", 0.1 if stubborn else 0.3)
+
     async def hold(ready: asyncio.Future[Process]) -> None:
         action = "signal.SIG_IGN" if stubborn else "signal.SIG_DFL"
         code = f"import signal, time; signal.signal(signal.SIGTERM, {action})\n"
