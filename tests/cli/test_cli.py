@@ -250,7 +250,8 @@ async def serve_badly() -> AsyncIterator[str]:
     app.router.add_get("/echo", answer_badly)
     app.router.add_get("/restart", close_at_once)
     app.router.add_get("/crash", close_at_once)
-    runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=0.1)
+    # A step that was given up leaves its connection open.
+    runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=0.05)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
