@@ -13,8 +13,8 @@ import pytest
 
 from behaviour.servers import echo
 from support.proxies import connect_proxy
-from wsclient import WebSocketError, websocket_connect
-from wsclient.testing.certificates import IssuedCertificate
+from wsclient import TLSConfig, WebSocketError, websocket_connect
+from wsclient.testing import IssuedCertificate
 from wsclient.testing.raw import RawConnection, RawServer
 
 SECRET = "s3cret"
@@ -84,16 +84,29 @@ async def session_or_none(given: bool) -> AsyncIterator[aiohttp.ClientSession | 
 async def test_failures_of_the_server(
     serve: Any, scheme: str, given: bool, certificates: IssuedCertificate
 ) -> None:
-    secure = scheme == "wss"
-    tls = certificates.server_context() if secure else None
-    async with RawServer(serve, tls=tls) as server, session_or_none(given) as session:
+    context = certificates.server_context() if scheme == "wss" else None
+    async with RawServer(serve, tls=context) as server:
+        await check_failure_of(server, scheme, given, TLSConfig(cadata=certificates.root_pem))
+
+
+@pytest.mark.parametrize("given", [False, True], ids=["own-session", "callers-session"])
+@pytest.mark.parametrize("serve", [babble, say_nothing])
+async def test_failures_of_a_server_without_tls(serve: Any, given: bool) -> None:
+    async with RawServer(serve) as server:
+        await check_failure_of(server, "wss", given, None)
+
+
+async def check_failure_of(
+    server: RawServer, scheme: str, given: bool, tls: TLSConfig | None
+) -> None:
+    async with session_or_none(given) as session:
         url = f"{scheme}://user:{SECRET}@127.0.0.1:{server.port}/?token={SECRET}"
         with pytest.raises(WebSocketError) as caught:
             await websocket_connect(
                 url,
                 session=session,
-                ssl=certificates.trust_context() if secure else None,
-                connect_timeout=0.3 if serve is say_nothing else 5.0,
+                connect_timeout=0.2,
+                tls=tls,
                 cookies={"session": SECRET},
                 headers={"X-Api-Key": SECRET},
                 subprotocols=[SECRET],
