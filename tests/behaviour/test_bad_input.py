@@ -355,7 +355,10 @@ async def test_bad_connect_never_reaches_the_server() -> None:
     assert connections == []
 
 
-async def test_a_key_of_another_certificate_is_an_error_of_ours(tmp_path: Path) -> None:
+async def test_a_key_of_another_certificate_is_an_error_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wsclient.tls.rotation.reloading._PAUSES", (0.001,) * 4)
     ca = CertificateAuthority()
     one, other = (ca.client_certificate(name).write(tmp_path, name) for name in ("one", "other"))
     tls = TLSConfig(cert=(one.cert_file, other.key_file), cafile=one.ca_file)

@@ -495,8 +495,12 @@ async def test_pages_about_tls(
 
 @pytest.mark.parametrize("fault", ["rejected", "unknown_ca", "pin", "swapped", "password"])
 async def test_no_key_and_no_password_in_any_text(
-    fault: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    fault: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("wsclient.tls.rotation.reloading._PAUSES", (0.001,) * 4)
     caplog.set_level(logging.DEBUG)
     password = "correct horse"
     issued = STRANGER if fault == "rejected" else CLIENT

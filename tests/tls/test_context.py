@@ -60,6 +60,12 @@ def files(tmp_path: Path) -> CertificateFiles:
 
 
 @pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait next to nothing before files that cannot be used are read again."""
+    monkeypatch.setattr("wsclient.tls.rotation.reloading._PAUSES", (0.001,) * 4)
+
+
+@pytest.fixture
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let files that were just written count as left alone for long."""
     monkeypatch.setattr("wsclient.tls.files.stamps._COARSEST_TICK", 1)
@@ -308,6 +314,7 @@ def _ca_key(files: CertificateFiles) -> dict[str, Any]:
         pytest.param(_ca_key, TrustError, "no_certificates", id="ca-key"),
     ],
 )
+@pytest.mark.usefixtures("hasty")
 async def test_faults_are_told_apart(
     files: CertificateFiles, values: Any, error: type[TLSConfigurationError], reason: str
 ) -> None:

@@ -293,7 +293,11 @@ async def test_new_files_may_be_torn_at_first(
     assert_usable(await waiting, new)
 
 
-@pytest.mark.usefixtures("at_rest")
+def test_torn_files_are_waited_for_300_ms() -> None:
+    assert sum(reloading._PAUSES) == pytest.approx(0.3)
+
+
+@pytest.mark.usefixtures("at_rest", "hasty")
 async def test_torn_for_ever_keeps_the_last_good_pair(
     tmp_path: Path,
     old: IssuedCertificate,
@@ -318,7 +322,7 @@ async def test_torn_for_ever_keeps_the_last_good_pair(
     assert len(warnings(caplog)) == 1
 
 
-@pytest.mark.usefixtures("at_rest")
+@pytest.mark.usefixtures("at_rest", "hasty")
 async def test_what_is_known_to_be_bad_is_read_again_without_waiting(
     tmp_path: Path,
     old: IssuedCertificate,
