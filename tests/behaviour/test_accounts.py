@@ -10,6 +10,7 @@ import pytest
 from behaviour.servers import WAIT, agree, connected, expect_info, frame_of_kind
 from wsclient import websocket_connect
 from wsclient.protocol.opcodes import Opcode
+from wsclient.testing import VirtualClockLoop
 from wsclient.testing.frames import close_frame, encode_frame
 from wsclient.testing.raw import RawConnection, RawServer
 
@@ -57,7 +58,8 @@ async def test_messages_dropped_after_the_end_are_counted() -> None:
         expect_info(conn.close_info, clean=True, discarded_messages=9)
 
 
-async def test_block_with_a_stuck_callback_ends_within_close_timeout() -> None:
+async def stuck_block() -> None:
+    """Leave a block whose callback waits for room in a queue, which never comes."""
     queue: asyncio.Queue[Message] = asyncio.Queue(1)
     async with (
         asyncio.timeout(WAIT),
@@ -77,6 +79,21 @@ async def test_block_with_a_stuck_callback_ends_within_close_timeout() -> None:
         assert conn.close_info is not None
         delivered = 2 + queue.qsize()
         assert delivered + conn.close_info.discarded_messages >= 5
+
+
+async def test_block_with_a_stuck_callback_ends_within_close_timeout(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("wsclient.wire.callbacks._LAST_CALL_TIMEOUT", 0.1)
+    await stuck_block()
+
+
+@pytest.mark.parametrize("loop_factory", [VirtualClockLoop])
+async def test_the_last_call_of_a_stuck_callback_takes_a_second_at_most() -> None:
+    begun = asyncio.get_running_loop().time()
+    await stuck_block()
+    elapsed = asyncio.get_running_loop().time() - begun
+    assert elapsed == pytest.approx(0.1 + 1.0, abs=0.01)
 
 
 @pytest.mark.parametrize("how", ["close", "block"])

@@ -9,7 +9,12 @@ import pytest
 from behaviour.servers import WAIT, agree, connected, echo, expect_info
 from wsclient import websocket_connect
 from wsclient.protocol.opcodes import Opcode
+from wsclient.testing import VirtualClockLoop
 from wsclient.testing.raw import RawServer
+
+# Seconds that nobody can choose, and that only a clock which jumps is let wait for.
+CANCELLED_CLOSE_TIMEOUT = "wsclient.connection._CANCELLED_CLOSE_TIMEOUT"
+LAST_CALL_TIMEOUT = "wsclient.wire.callbacks._LAST_CALL_TIMEOUT"
 
 CLEAN = {"clean": True, "cause": "closing_handshake", "exception": None}
 
@@ -51,7 +56,11 @@ async def test_cancelling_the_block_closes_with_1001() -> None:
         expect_info(conn.close_info, clean=True, sent=1001, initiator="local")
 
 
-async def test_cancelling_the_block_does_not_wait_long_for_the_server() -> None:
+async def test_cancelling_the_block_does_not_wait_long_for_the_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(CANCELLED_CLOSE_TIMEOUT, 0.1)
+
     async def use() -> None:
         async with conn:
             await conn.read_message()
@@ -69,7 +78,28 @@ async def test_cancelling_the_block_does_not_wait_long_for_the_server() -> None:
         expect_info(conn.close_info, cause="cancelled", clean=False, sent=1001)
 
 
-async def test_cancelling_the_block_ends_a_callback_that_never_returns() -> None:
+@pytest.mark.parametrize("loop_factory", [VirtualClockLoop])
+async def test_cancelling_the_block_takes_a_second_at_most() -> None:
+    async def use() -> None:
+        async with conn:
+            await conn.read_message()
+
+    loop = asyncio.get_running_loop()
+    async with connected(close_timeout=60) as (conn, _):
+        using = asyncio.create_task(use())
+        await asyncio.sleep(0.01)
+        begun = loop.time()
+        using.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await using
+        assert loop.time() - begun == pytest.approx(1.0, abs=0.01)
+
+
+async def test_cancelling_the_block_ends_a_callback_that_never_returns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(CANCELLED_CLOSE_TIMEOUT, 0.1)
+    monkeypatch.setattr(LAST_CALL_TIMEOUT, 0.1)
     begun = asyncio.Event()
 
     async def on_message(message: str | bytes | None) -> None:
