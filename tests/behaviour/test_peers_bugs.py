@@ -111,16 +111,17 @@ async def test_e2_blocked_loop_survives_keepalive(far_peer: PeerProcess) -> None
         conn = await websocket_connect(
             proxy.url,
             ping_interval=0.2,
-            ping_timeout=0.25,
+            ping_timeout=0.3,
             on_pong=lambda _: ponged.set(),
         )
         for _ in range(2):
             ponged.clear()
             await asyncio.wait_for(ponged.wait(), WAIT)
-            # A ping leaves 0.1 s after the pong to the last one; its pong comes during the sleep.
+            # A ping leaves 0.1 s after the pong to the last one; its pong comes during the sleep,
+            # and is overdue at its end.
             await asyncio.sleep(0.15)
-            time.sleep(0.6)  # noqa: ASYNC251 - a program that blocks its loop is the case
-        await asyncio.sleep(0.3)
+            time.sleep(0.5)  # noqa: ASYNC251 - a program that blocks its loop is the case
+        await asyncio.sleep(0.35)
         assert conn.close_info is None
         await conn.write_message("still there")
         assert await asyncio.wait_for(conn.read_message(), WAIT) == "still there"

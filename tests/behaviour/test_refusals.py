@@ -203,7 +203,7 @@ async def test_status_is_told_though_the_body_never_ends() -> None:
 
     async with RawServer(serve) as server:
         with pytest.raises(HandshakeError) as caught:
-            await websocket_connect(server.url, connect_timeout=0.5)
+            await websocket_connect(server.url, connect_timeout=0.2)
     assert (caught.value.status, caught.value.body) == (403, b"because")
 
 
