@@ -91,8 +91,8 @@ async def with_server() -> None:
         volume = KubernetesVolume(directory)
         volume.publish(ca.client_certificate("billing"))
         loop = asyncio.get_running_loop()
-        loop.call_later(0.5, lambda: volume.publish(ca.client_certificate("billing")))
-        loop.call_later(2.5, os.kill, os.getpid(), signal.SIGTERM)
+        loop.call_later(0.3, lambda: volume.publish(ca.client_certificate("billing")))
+        loop.call_later(1.5, os.kill, os.getpid(), signal.SIGTERM)
         url = f"wss://localhost:{server.port}/"
         await main(url, Path(directory), server_certificate.spki_sha256)
         shown = [record.peer_certificate for record in server.connections]

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import re
 import subprocess
-import sys
 import textwrap
 import weakref
+from collections.abc import Iterator
 
 import pytest
 
 from behaviour.servers import WAIT, echo_frames
+from support.programs import Programs, programs
 from wsclient import ConnectError, websocket_connect
 from wsclient.testing.raw import RawConnection, RawServer
 
@@ -27,12 +27,18 @@ def program(body: str, *, runner: str = "asyncio.run") -> str:
     return f"{head}{main}{runner}(main())\n"
 
 
-def run(source: str, url: str, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run a program in an interpreter of its own."""
-    command = [sys.executable, "-P", "-X", "dev", *options, "-c", source, url]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=20, env=os.environ, check=False
-    )
+@pytest.fixture(scope="module")
+def strict() -> Iterator[Programs]:
+    """Runs programs in which a warning is an error."""
+    with programs("-X", "dev", "-W", "error") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def lenient() -> Iterator[Programs]:
+    """Runs programs that are warned of everything."""
+    with programs("-X", "dev") as running:
+        yield running
 
 
 BODIES = {
@@ -67,7 +73,7 @@ BODIES = {
 }
 
 
-async def serve_and_run(source: str, *options: str) -> subprocess.CompletedProcess[str]:
+async def serve_and_run(running: Programs, source: str) -> subprocess.CompletedProcess[str]:
     """Run a program against an echo server, which must learn of its end."""
     ended = asyncio.Event()
 
@@ -80,7 +86,7 @@ async def serve_and_run(source: str, *options: str) -> subprocess.CompletedProce
 
     async with RawServer(serve) as server:
         url = server.url
-        result = await asyncio.to_thread(run, source, url, *options)
+        result = await asyncio.to_thread(running.run, source, url)
         await asyncio.wait_for(ended.wait(), WAIT)
     return result
 
@@ -92,8 +98,8 @@ def loop_factory() -> object:
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-async def test_loop_ends_with_an_open_connection(body: str) -> None:
-    result = await serve_and_run(program(body))
+async def test_loop_ends_with_an_open_connection(body: str, lenient: Programs) -> None:
+    result = await serve_and_run(lenient, program(body))
     assert result.returncode == 0, result.stderr
     # A connection that was not closed may be named; nothing else is left to complain about.
     assert not [word for word in NOISE if word in result.stderr], result.stderr
@@ -101,37 +107,37 @@ async def test_loop_ends_with_an_open_connection(body: str) -> None:
     assert all(text.startswith("unclosed <WebSocket ") for text in warned), result.stderr
 
 
-async def test_loop_of_uvloop_ends_with_an_open_connection() -> None:
+async def test_loop_of_uvloop_ends_with_an_open_connection(lenient: Programs) -> None:
     pytest.importorskip("uvloop")
     source = "import uvloop\n" + program(BODIES["open in every way"], runner="uvloop.run")
-    result = await serve_and_run(source)
+    result = await serve_and_run(lenient, source)
     assert result.returncode == 0, result.stderr
     assert not [word for word in NOISE if word in result.stderr], result.stderr
 
 
-async def test_warnings_as_errors_do_not_keep_a_connection_open() -> None:
+async def test_warnings_as_errors_do_not_keep_a_connection_open(strict: Programs) -> None:
     body = """
         conns = [await websocket_connect(url) for _ in range(2)]
         import atexit
         atexit.register(lambda: print([conn.closed for conn in conns]))
         """
-    result = await serve_and_run(program(body), "-W", "error")
+    result = await serve_and_run(strict, program(body))
     assert result.stdout.strip() == "[True, True]", result.stderr
     assert not [word for word in NOISE[:3] if word in result.stderr], result.stderr
 
 
-async def test_closed_connection_leaves_no_word() -> None:
+async def test_closed_connection_leaves_no_word(strict: Programs) -> None:
     body = """
         async with websocket_connect(url) as conn:
             await conn.write_message("hello")
             print(await conn.read_message())
         """
-    result = await serve_and_run(program(body), "-W", "error")
+    result = await serve_and_run(strict, program(body))
     assert (result.returncode, result.stdout, result.stderr) == (0, "hello\n", "")
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.05])
-async def test_loop_ends_while_connecting(seconds: float) -> None:
+async def test_loop_ends_while_connecting(seconds: float, strict: Programs) -> None:
     body = f"""
         task = asyncio.create_task(websocket_connect(url))
         await asyncio.sleep({seconds})
@@ -142,16 +148,16 @@ async def test_loop_ends_while_connecting(seconds: float) -> None:
 
     async with RawServer(serve) as server:
         url = server.url
-        result = await asyncio.to_thread(run, program(body), url, "-W", "error")
+        result = await asyncio.to_thread(strict.run, program(body), url)
     assert (result.returncode, result.stderr) == (0, "")
 
 
-async def test_main_that_fails_with_an_open_connection() -> None:
+async def test_main_that_fails_with_an_open_connection(lenient: Programs) -> None:
     body = """
         conn = await websocket_connect(url)
         raise SystemExit(3)
         """
-    result = await serve_and_run(program(body))
+    result = await serve_and_run(lenient, program(body))
     assert result.returncode == 3
     assert not [word for word in NOISE if word in result.stderr], result.stderr
 

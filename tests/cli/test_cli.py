@@ -22,6 +22,7 @@ import pytest
 from aiohttp import WSMsgType, web
 
 import wsclient
+from support.programs import Programs, programs
 from wsclient.cli import demo, main
 from wsclient.cli.demo import STEPS, Step, run_demo
 from wsclient.cli.server import MutualTLSServer
@@ -47,10 +48,13 @@ def put_back(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     logging.getLogger("wsclient").handlers[:] = handlers
 
 
+STRICT = ("-X", "dev", "-W", "error")
+
+
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run Python in a process of its own, where every warning is an error."""
+    """Start Python, where every warning is an error."""
     result = subprocess.run(
-        [sys.executable, "-P", "-X", "dev", "-W", "error", *arguments],
+        [sys.executable, "-P", *STRICT, *arguments],
         env=os.environ | environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -59,6 +63,16 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     )
     result.stderr = SLOW_CALLBACK.sub("", result.stderr)
     return result
+
+
+@pytest.fixture(scope="module")
+def python() -> Iterator[Programs]:
+    """Python, started already, for what does not begin there."""
+    with programs(*STRICT) as running:
+        yield running
+
+
+COMMAND = "import runpy; runpy.run_module('wsclient', run_name='__main__', alter_sys=True)"
 
 
 @pytest.fixture(scope="module")
@@ -80,14 +94,14 @@ def test_version() -> None:
     assert f"compression: {ZLIB_NAME}, frame codec: {codec.NAME}" in result.stdout
 
 
-def test_without_arguments_it_prints_help() -> None:
-    result = run("-m", "wsclient")
+def test_without_arguments_it_prints_help(python: Programs) -> None:
+    result = python.run(COMMAND)
     assert (result.returncode, result.stderr) == (0, "")
     assert "demo" in result.stdout and "--version" in result.stdout
 
 
-def test_an_unknown_command_is_an_error() -> None:
-    result = run("-m", "wsclient", "dance")
+def test_an_unknown_command_is_an_error(python: Programs) -> None:
+    result = python.run(COMMAND, "dance")
     assert result.returncode == 2
     assert "'dance'" in result.stderr
 
@@ -136,8 +150,8 @@ def test_it_is_plain_text_for_a_terminal_of_100_columns(shown: str) -> None:
     assert "\x1b" not in shown
 
 
-def test_a_proxy_of_the_environment_is_not_in_the_way() -> None:
-    result = run("-m", "wsclient", "demo", http_proxy="http://127.0.0.1:1")
+def test_a_proxy_of_the_environment_is_not_in_the_way(python: Programs) -> None:
+    result = python.run(COMMAND, "demo", http_proxy="http://127.0.0.1:1")
     assert result.returncode == 0, result.stdout
 
 
@@ -214,7 +228,9 @@ def test_a_step_that_hangs_fails(
     assert "TimeoutError" in capsys.readouterr().out
 
 
-def test_a_failing_step_is_the_exit_status_of_the_process(tmp_path: Path) -> None:
+def test_a_failing_step_is_the_exit_status_of_the_process(
+    python: Programs, tmp_path: Path
+) -> None:
     script = tmp_path / "failing.py"
     script.write_text(
         "import sys\n"
@@ -223,8 +239,9 @@ def test_a_failing_step_is_the_exit_status_of_the_process(tmp_path: Path) -> Non
         "async def fail(url): return 1\n"
         "sys.exit(main(['demo'], steps=[Step('Fail', fail, 'two', lambda got: got == 2)]))\n"
     )
-    result = run(str(script))
-    assert (result.returncode, result.stderr) == (1, "")
+    # The source of a step is shown, and read from its file.
+    result = python.run(script.read_text(), name=str(script))
+    assert (result.returncode, SLOW_CALLBACK.sub("", result.stderr)) == (1, "")
     assert "FAILED: expected: two; got 1" in result.stdout
 
 

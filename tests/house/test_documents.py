@@ -18,7 +18,7 @@ How to write code into a page:
 - Python code that would not run is shown in no other way: all words but ``python`` that look
   like it are refused.
 
-Each file of examples/ runs in a process of its own without arguments, and must exit with 0 soon.
+Each file of examples/ runs in a process of its own, without arguments, and must exit with 0 soon.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ import ast
 import asyncio
 import inspect
 import logging
-import os
 import re
 import subprocess
 import sys
@@ -41,6 +40,7 @@ from typing import Any
 import pytest
 
 from house.checkout import ROOT
+from support.programs import Programs, programs
 from wsclient.testing import (
     CertificateAuthority,
     EchoHandler,
@@ -143,6 +143,8 @@ def run_files(chain: list[Block], directory: Path) -> None:
         )
         (directory / name[1]).write_text(block.source, encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"]
+    # Plugins of ours that take long to import and that no page needs.
+    command += ["-p", "no:hypothesispytest", "-p", "no:xdist", "-p", "no:xdist.looponfail"]
     scope = ["-o", "asyncio_default_fixture_loop_scope=function"]
     result = subprocess.run(
         [*command, *scope, "."],
@@ -297,27 +299,24 @@ def test_there_are_examples() -> None:
     assert examples()
 
 
-def test_no_example_hides_a_module_of_the_standard_library() -> None:
-    """Python puts the folder of a program first: what stands there is found before its own."""
-    newer = {"annotationlib", "compression", "profiling"}  # from 3.14 and 3.15 on
-    names = {path.stem for path in examples()}
-    assert not names & (sys.stdlib_module_names | newer)
+@pytest.fixture(scope="module")
+def python() -> Iterator[Programs]:
+    with programs("-X", "dev") as running:
+        yield running
 
 
 @pytest.mark.parametrize(
     "example", [pytest.param(path, id=path.relative_to(ROOT).as_posix()) for path in examples()]
 )
-def test_example(example: Path, tmp_path: Path) -> None:
+def test_example(example: Path, python: Programs, tmp_path: Path) -> None:
     # Whatever proxy this machine is told to use, the example's own server is not behind it.
     direct = {"no_proxy": "127.0.0.1,localhost", "NO_PROXY": "127.0.0.1,localhost"}
-    result = subprocess.run(
-        [sys.executable, "-X", "dev", str(example)],
-        cwd=tmp_path,
-        env=os.environ | direct,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
+    result = python.run(
+        example.read_text(encoding="utf-8"),
+        name=str(example),
+        folder=tmp_path,
         timeout=EXAMPLE_TIMEOUT,
+        **direct,
     )
     shown = f"{result.stdout}\n{result.stderr}"
     assert result.returncode == 0, f"exit code {result.returncode}\n{shown}"
