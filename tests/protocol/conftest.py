@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
-import zlib
 from collections.abc import Iterator
 from types import ModuleType
 
 import pytest
 
+from protocol.streams import ZLIBS, zlib_id
 from wsclient.protocol import deflate
 
 
-def _zlibs() -> list[ModuleType]:
-    try:
-        return [zlib, importlib.import_module("zlib_ng.zlib_ng")]
-    except ImportError:
-        return [zlib]
-
-
 # For a module at a time: hypothesis refuses fixtures that are made anew for each test.
-@pytest.fixture(scope="module", params=_zlibs(), ids=lambda each: each.__name__.rpartition(".")[2])
+@pytest.fixture(scope="module", params=ZLIBS, ids=zlib_id)
 def each_zlib(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
     """Compress and decompress with each zlib that is installed, where one may be chosen."""
     used: ModuleType = request.param

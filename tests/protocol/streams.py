@@ -38,6 +38,7 @@ __all__ = [
     "SETTINGS",
     "SIZES",
     "TWINS",
+    "ZLIBS",
     "Codec",
     "Damage",
     "Fault",
@@ -46,6 +47,7 @@ __all__ = [
     "Stream",
     "cut",
     "each_codec",
+    "each_codec_and_zlib",
     "fault_of",
     "junk",
     "law",
@@ -55,6 +57,7 @@ __all__ = [
     "receive_in_one_way",
     "singly",
     "streams",
+    "zlib_id",
 ]
 
 _MORE = int(os.environ.get("WSCLIENT_EXAMPLES", "1"))
@@ -161,6 +164,43 @@ CODECS = [_codec(twin) for twin in TWINS]
 """Every codec there is; each law of the codec runs with each."""
 
 each_codec = pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.name)
+
+ZLIBS: list[ModuleType] = [zlib]
+"""What may compress: zlib, and zlib-ng where it is installed."""
+
+try:
+    ZLIBS.append(import_module("zlib_ng.zlib_ng"))
+except ImportError:
+    pass
+
+
+def zlib_id(module: ModuleType) -> str:
+    """Return the short name of one of `ZLIBS`."""
+    return module.__name__.rpartition(".")[2]
+
+
+def _pairs() -> list[tuple[Codec, ModuleType]]:
+    """Put each codec and each zlib together with one of the others, in the long form with all.
+
+    The codec hands over payloads, and what inflates them knows nothing of frames. The compiled
+    codec is with zlib: on the sanitizers zlib-ng is left out.
+    """
+    if _MORE > 1:
+        return list(itertools.product(CODECS, ZLIBS))
+    longer = max(len(CODECS), len(ZLIBS))
+    pairs = zip(itertools.cycle(CODECS), itertools.cycle(reversed(ZLIBS)), strict=False)
+    return list(itertools.islice(pairs, longer))
+
+
+_PAIRS = _pairs()
+
+each_codec_and_zlib = pytest.mark.parametrize(
+    ("codec", "each_zlib"),
+    _PAIRS,
+    indirect=["each_zlib"],
+    ids=[f"{codec.name}-{zlib_id(each)}" for codec, each in _PAIRS],
+)
+"""For laws of compressed messages; with the fixture ``each_zlib``."""
 
 Event = str | bytes | tuple[int, bytes]
 """A message; or a control frame, as its opcode and payload."""

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.streams import SIZES, Codec, Setting, cut, each_codec, law, receive
+from protocol.streams import (
+    SIZES,
+    Codec,
+    Setting,
+    cut,
+    each_codec,
+    each_codec_and_zlib,
+    law,
+    receive,
+)
 from wsclient.protocol.deflate import Deflater, Inflater
 from wsclient.protocol.opcodes import Opcode
 from wsclient.protocol.roles import Role
@@ -223,7 +232,7 @@ def test_what_zlib_deflates_is_read(
 
 
 @pytest.mark.usefixtures("each_zlib")
-@each_codec
+@each_codec_and_zlib
 @pytest.mark.parametrize("sender", list(Role), ids=lambda role: role.value)
 @law(40)
 @given(conversations(), WINDOWS, st.booleans(), SIZES)

@@ -23,6 +23,7 @@ from protocol.streams import (
     Damage,
     Setting,
     each_codec,
+    each_codec_and_zlib,
     junk,
     law,
     receive,
@@ -158,7 +159,7 @@ def test_anything(codec: Codec, data: st.DataObject, setting: Setting) -> None:
 
 
 @pytest.mark.usefixtures("each_zlib")
-@each_codec
+@each_codec_and_zlib
 @law(100)
 @given(st.data(), SETTINGS)
 def test_without_a_fault(codec: Codec, data: st.DataObject, setting: Setting) -> None:
@@ -172,7 +173,7 @@ def test_without_a_fault(codec: Codec, data: st.DataObject, setting: Setting) ->
 
 
 @pytest.mark.usefixtures("each_zlib")
-@each_codec
+@each_codec_and_zlib
 @law(60)
 @given(
     st.lists(st.text(max_size=30) | st.just("ab€" * 200), max_size=5),

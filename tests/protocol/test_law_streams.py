@@ -19,7 +19,7 @@ from protocol.streams import (
     Codec,
     Damage,
     Setting,
-    each_codec,
+    each_codec_and_zlib,
     junk,
     law,
     messages_in,
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.usefixtures("each_zlib")
 TRAILER = b"\x00\x00\xff\xff"
 
 
-@each_codec
+@each_codec_and_zlib
 @law(100)
 @given(st.data(), SETTINGS, SIZES)
 def test_what_is_sent_is_seen(
@@ -46,7 +46,7 @@ def test_what_is_sent_is_seen(
     assert receive_in_one_way(stream.wire, sizes, setting, codec) == (stream.events, None)
 
 
-@each_codec
+@each_codec_and_zlib
 @law(100)
 @given(st.data(), SETTINGS, SIZES, st.integers(0, 0xFFFF))
 def test_each_event_is_seen_with_its_last_byte(
@@ -61,7 +61,7 @@ def test_each_event_is_seen_with_its_last_byte(
         assert outcome == (stream.seen_by(position), None)
 
 
-@each_codec
+@each_codec_and_zlib
 @law(200)
 @given(st.data(), SETTINGS, SIZES, DAMAGES, st.sampled_from([0, 0, 4, 100]))
 def test_one_damaged_place(
@@ -88,7 +88,7 @@ def test_one_damaged_place(
         )
 
 
-@each_codec
+@each_codec_and_zlib
 @law(180)
 @given(st.data(), SETTINGS, SIZES, st.sampled_from([0, 0, 4, 100]))
 def test_anything(
@@ -103,7 +103,7 @@ def test_anything(
         assert size <= limit
 
 
-@each_codec
+@each_codec_and_zlib
 @law(100)
 @given(st.data(), SETTINGS, SIZES, st.sampled_from([1, 5, 11, 100, 125, 126, 127]))
 def test_limits_are_exact(
@@ -170,7 +170,7 @@ _TEXT_BYTES = st.lists(
 )
 
 
-@each_codec
+@each_codec_and_zlib
 @pytest.mark.parametrize("compressed", [False, True], ids=["plain", "compressed"])
 @law(120)
 @given(
@@ -214,7 +214,7 @@ def test_a_text_of_any_bytes(
     assert len(events) == (fault is None)
 
 
-@each_codec
+@each_codec_and_zlib
 @law(100)
 @given(st.data(), SETTINGS, st.binary(max_size=40), SIZES)
 def test_nothing_is_seen_behind_a_fault(
@@ -227,7 +227,7 @@ def test_nothing_is_seen_behind_a_fault(
         assert receive_in_one_way(wire + behind, sizes, setting, codec) == outcome
 
 
-@each_codec
+@each_codec_and_zlib
 @law(150)
 @given(
     # The last one gets a code of its own, whose description is long.
