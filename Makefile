@@ -37,7 +37,7 @@ PIP := -m pip --disable-pip-version-check --no-input
 WHEELS := --only-binary aiofastnet,picows,uvloop,zlib-ng
 # setuptools packs what it finds in build/lib*, deleted modules included. What is compiled may
 # stay there: it is compiled again when it is older than its source.
-FORGET := rm -rf build/lib build/bdist.* wsclient.egg-info; \
+FORGET := rm -rf build/lib build/bdist.* wsclient_asyncio.egg-info wsclient.egg-info; \
     [ ! -d build ] || find build -path 'build/lib.*' -type f ! -name '*.so' -delete
 
 PYTEST = $(TEST) -P -m pytest $(if $(JOBS),-n $(JOBS) --dist loadfile)
@@ -150,7 +150,7 @@ types: $(TEST_VENV)/.dependencies ## Check with mypy: the package, the examples 
 
 .PHONY: clean
 clean: ## Remove environments, builds and caches.
-	rm -rf .venv build dist wsclient.egg-info .coverage .hypothesis
+	rm -rf .venv build dist wsclient_asyncio.egg-info wsclient.egg-info .coverage .hypothesis
 	rm -rf .mypy_cache .pytest_cache .ruff_cache
 	find wsclient tests -name __pycache__ -prune -exec rm -rf {} +
 

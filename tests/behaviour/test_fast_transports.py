@@ -87,7 +87,7 @@ def test_neither_yes_nor_no(wanted: Any) -> None:
 
 @pytest.mark.usefixtures("missing")
 def test_who_insists_is_told_what_to_install() -> None:
-    with pytest.raises(ValueError, match=r"pip install wsclient\[fast\]"):
+    with pytest.raises(ValueError, match=r"pip install 'wsclient-asyncio\[fast\]'"):
         websocket_connect("ws://localhost/", use_fast_transport=True)
 
 

@@ -91,6 +91,7 @@ FLOORS: dict[str, float] = {
     "tls.check.probe": 1.405,
     "tls.check": 1.406,
     "tls": 1.5,
+    "options.distribution": 1.59,
     "options.connection": 1.6,
     "options.credentials": 1.6,
     "options.transports": 1.6,

@@ -241,7 +241,7 @@ async def test_a_session_excludes_what_its_connector_does() -> None:
 
 def test_socks_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wsclient.options.proxies.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ValueError, match=r"pip install wsclient\[socks\]"):
+    with pytest.raises(ValueError, match=r"pip install 'wsclient-asyncio\[socks\]'"):
         options(proxy="socks5://p")
     assert options(proxy="http://p").proxy == URL("http://p")
 

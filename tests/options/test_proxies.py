@@ -133,7 +133,7 @@ def test_bad_variables(
 def test_socks_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wsclient.options.proxies.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setenv("all_proxy", "socks5://p")
-    with pytest.raises(ProxyError, match=r"all_proxy .*pip install wsclient\[socks\]"):
+    with pytest.raises(ProxyError, match=r"all_proxy .*pip install 'wsclient-asyncio\[socks\]'"):
         environment_proxy(URL("ws://x/"))
 
 

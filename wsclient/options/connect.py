@@ -6,7 +6,6 @@ import ssl as ssl_module
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http.cookies import Morsel
-from importlib.metadata import PackageNotFoundError, version
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
@@ -25,6 +24,7 @@ from ..tls.config import TLSConfig
 from ..urls import check_url, shown_url
 from .connection import check_number, check_seconds
 from .credentials import Auth, AuthLike, BasicCredentials, check_auth
+from .distribution import default_user_agent
 from .proxies import SOCKS_SCHEMES, check_proxy_url
 from .transports import check_fast_transport
 
@@ -43,16 +43,7 @@ HeadersLike = Mapping[str, str] | Iterable[tuple[str, str]]
 """Headers as callers may give them: a mapping, a multidict, or pairs."""
 
 
-def _default_user_agent() -> str:
-    """Return the name and version of this package."""
-    try:
-        return f"wsclient/{version('wsclient')}"
-    except PackageNotFoundError:
-        # A checkout that was never installed has no version.
-        return "wsclient"
-
-
-DEFAULT_USER_AGENT: Final = _default_user_agent()
+DEFAULT_USER_AGENT: Final = default_user_agent()
 """What is sent as User-Agent unless the caller says otherwise."""
 
 _BODY_HEADERS: Final = frozenset({"content-length", "expect", "trailer", "transfer-encoding"})

@@ -13,6 +13,7 @@ from yarl import URL
 
 from ..errors import ProxyError
 from ..urls import parse_url
+from .distribution import install_command
 
 __all__ = ["SOCKS_SCHEMES", "check_proxy_url", "environment_proxy"]
 
@@ -58,7 +59,7 @@ def check_proxy_url(proxy: str | URL) -> URL:
     if url.scheme not in SOCKS_SCHEMES:
         return url
     if importlib.util.find_spec("aiohttp_socks") is None:
-        raise ValueError("A SOCKS proxy needs an extra: pip install wsclient[socks]")
+        raise ValueError(f"A SOCKS proxy needs an extra: {install_command('socks')}")
     return url if url.explicit_port else url.with_port(1080)
 
 

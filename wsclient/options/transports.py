@@ -8,6 +8,8 @@ import ssl
 from types import ModuleType
 from typing import Any
 
+from .distribution import install_command
+
 __all__ = ["check_fast_transport", "fast_transports", "suits_fast_transports"]
 
 
@@ -35,7 +37,7 @@ def check_fast_transport(wanted: Any) -> bool | None:
     if wanted and fast_transports() is None:
         raise ValueError(
             "use_fast_transport=True needs an extra that is not installed, or does not work "
-            "here: pip install wsclient[fast]"
+            f"here: {install_command('fast')}"
         )
     return wanted
 
