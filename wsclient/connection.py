@@ -127,8 +127,8 @@ class WebSocketConnection:
         state = self._wire.ending.handshake.state.value if info is None else str(info)
         return f"<{type(self).__name__} {shown_url(self._opening.url)} {state}>"
 
-    def _check_thread(self) -> None:
-        check_thread(self._thread)
+    def _check_thread(self, method: str) -> None:
+        check_thread(self._thread, method)
 
     # Receiving
 
@@ -165,7 +165,7 @@ class WebSocketConnection:
         # A flood of messages is read by this: what can be checked later is checked later.
         if callback is None:
             return self._read()
-        self._check_thread()
+        self._check_thread("read_message")
         task = self._loop.create_task(self._read())
         task.add_done_callback(callback)
         return Lazy(partial(_result_of, task))
@@ -214,7 +214,7 @@ class WebSocketConnection:
         Source: RFC 6455, sections 5.6 and 6.1.
         """
         if this_thread() != self._thread:
-            self._check_thread()
+            self._check_thread("write_message")
         wire = self._wire
         sender = wire.sender
         transport = sender.transport
@@ -252,7 +252,7 @@ class WebSocketConnection:
 
         Source: RFC 6455, section 5.5.2.
         """
-        self._check_thread()
+        self._check_thread("ping")
         self._wire.check_open()
         ping = self._wire.send_ping(check_ping_payload(data))
         return Lazy(partial(self._wire.round_trip, ping))
@@ -283,7 +283,7 @@ class WebSocketConnection:
 
         Source: RFC 6455, sections 5.5.1 and 7.1.2.
         """
-        self._check_thread()
+        self._check_thread("close")
         code, text = _check_close(code, reason)
         self._wire.close(code, text)
         return Lazy(partial(self._wire.wait_ended, self._wire.close_deadline()))
@@ -301,7 +301,7 @@ class WebSocketConnection:
             Exception: whatever a callback raised, if one did.
             RuntimeError: this is another thread.
         """
-        self._check_thread()
+        self._check_thread("wait_closed")
         info = await self._wire.wait_ended()
         error = self._wire.callback_error
         if error is not None and not isinstance(error, asyncio.CancelledError):
@@ -309,7 +309,7 @@ class WebSocketConnection:
         return info
 
     async def __aenter__(self) -> Self:
-        self._check_thread()
+        self._check_thread("async with")
         return self
 
     async def __aexit__(
@@ -318,7 +318,7 @@ class WebSocketConnection:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._check_thread()
+        self._check_thread("async with")
         wire = self._wire
         deadline = wire.close_deadline()
         cause = CloseCause.CLOSE_TIMEOUT
@@ -445,7 +445,7 @@ class WebSocketConnection:
 
         Source: `tornado.websocket.WebSocketHandler.set_nodelay`.
         """
-        self._check_thread()
+        self._check_thread("set_nodelay")
         transport = self._wire.sender.transport
         sock = None if transport is None else transport.get_extra_info("socket")
         if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):

@@ -414,15 +414,33 @@ THREAD_CALLS: dict[str, Callable[[WebSocketClientConnection], object]] = {
 }
 
 
-@pytest.mark.parametrize("call", THREAD_CALLS.values(), ids=THREAD_CALLS)
+RUN = "asyncio.run_coroutine_threadsafe"
+SOON = "loop.call_soon_threadsafe"
+
+# What the error says to do instead, by the beginning of the call's name above.
+THREAD_ADVICE = {
+    "write_message": [f"{SOON}(conn.write_message, message)", "await conn.write_message(message)"],
+    "ping": [f"{SOON}(conn.ping)", "await conn.ping() into an async def", f"{RUN}(that(), loop)"],
+    "close": [f"{SOON}(conn.close)", "await conn.close() into an async def"],
+    "read": [f"{RUN}(conn.read_message(), loop).result()"],
+    "wait_closed": [f"{RUN}(conn.wait_closed(), loop).result()"],
+    "set_nodelay": [f"{SOON}(conn.set_nodelay, value)"],
+    "iterate": [f"{RUN}(conn.read_message(), loop).result()"],
+    "async with": ["async with was used", f"{RUN}(main(), loop)"],
+}
+
+
+@pytest.mark.parametrize(("name", "call"), THREAD_CALLS.items(), ids=THREAD_CALLS)
 async def test_other_thread_gets_a_clear_error(
-    call: Callable[[WebSocketClientConnection], object],
+    name: str, call: Callable[[WebSocketClientConnection], object]
 ) -> None:
+    [advice] = [each for key, each in THREAD_ADVICE.items() if name.startswith(key)]
     async with RawServer(echo) as server:
         async with websocket_connect(server.url) as conn:
             error = in_thread(lambda: call(conn))
             assert isinstance(error, RuntimeError), repr(error)
-            assert "call_soon_threadsafe" in str(error)
+            assert all(each in str(error) for each in advice), str(error)
+            assert name.startswith("write") or "write_message" not in str(error)
             assert conn.stats().bytes_sent == 0
             await conn.write_message("still there")
             assert await asyncio.wait_for(conn.read_message(), WAIT) == "still there"
@@ -447,6 +465,24 @@ async def test_other_thread_writes_through_the_loop() -> None:
         call = loop.call_soon_threadsafe
         assert in_thread(lambda: call(conn.write_message, "from elsewhere")) is None
         assert await asyncio.wait_for(conn.read_message(), WAIT) == "from elsewhere"
+
+
+async def test_other_thread_gets_results_as_the_error_says() -> None:
+    """A ping is called on the loop; a read is a coroutine already."""
+    loop = asyncio.get_running_loop()
+    async with RawServer(echo) as server, websocket_connect(server.url) as conn:
+
+        async def that() -> float:
+            return await conn.ping()
+
+        def elsewhere() -> tuple[float, object]:
+            loop.call_soon_threadsafe(conn.write_message, "from elsewhere")
+            read = asyncio.run_coroutine_threadsafe(conn.read_message(), loop)
+            ping = asyncio.run_coroutine_threadsafe(that(), loop)
+            return ping.result(WAIT), read.result(WAIT)
+
+        round_trip, message = await asyncio.to_thread(elsewhere)
+        assert round_trip > 0 and message == "from elsewhere"
 
 
 async def test_awaitables_are_coroutines_for_tasks() -> None:

@@ -218,7 +218,7 @@ class Inbox:
         if ready := self._ready:
             return ready.popleft()
         if this_thread() != self._thread:
-            check_thread(self._thread)
+            check_thread(self._thread, "read_message")
         while True:
             if self._claims or not (self.queue or self.ended):
                 # Nobody is woken here: a reader that did not suspend would overtake those who do.

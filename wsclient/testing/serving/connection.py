@@ -48,12 +48,12 @@ class WebSocketServerConnection(WebSocketConnection):
 
     def abort(self) -> None:
         """Drop the connection at once, without a Close frame; it does not reset TCP."""
-        self._check_thread()
+        self._check_thread("abort")
         self._wire.abort()
 
     def reset(self) -> None:
         """End TCP with RST, as a crashed server's kernel does; without TCP, just drop it."""
-        self._check_thread()
+        self._check_thread("reset")
         transport = self._wire.sender.transport
         if transport is not None:
             reset_on_close(transport)
@@ -61,14 +61,14 @@ class WebSocketServerConnection(WebSocketConnection):
 
     def pause_reading(self) -> None:
         """Hang: read nothing any more, so that no ping and no Close frame is answered."""
-        self._check_thread()
+        self._check_thread("pause_reading")
         transport = self._wire.sender.transport
         if transport is not None and not transport.is_closing():
             transport.pause_reading()
 
     def resume_reading(self) -> None:
         """Read again after `pause_reading`."""
-        self._check_thread()
+        self._check_thread("resume_reading")
         transport = self._wire.sender.transport
         if transport is not None and not transport.is_closing():
             transport.resume_reading()
@@ -79,7 +79,7 @@ class WebSocketServerConnection(WebSocketConnection):
         Raises:
             WebSocketClosedError: the connection is closed or closing.
         """
-        self._check_thread()
+        self._check_thread("send_bytes")
         self._wire.check_open()
         assert self._wire.sender.transport is not None
         self._wire.sender.transport.write(data)
