@@ -24,6 +24,8 @@ from support.proxies import connect_proxy, socks5_proxy
 from wsclient import (
     ClientCertificateRejected,
     ClientIdentity,
+    CloseCause,
+    CloseInitiator,
     ConnectError,
     HandshakeError,
     IdentityError,
@@ -362,6 +364,13 @@ async def test_open_connections_are_closed_after_a_rotation(tmp_path: Path) -> N
         info = await asyncio.wait_for(conn.wait_closed(), 10)
     assert info.sent == 1001
     assert info.clean
+    # Unlike a shutdown of one's own with the same code.
+    assert (info.cause, info.initiator) == (CloseCause.ROTATION, CloseInitiator.LOCAL)
+    assert "certificate was replaced" in info.hint
+    with asking() as server:
+        conn = await websocket_connect(server.url, tls=tls)
+        info = await conn.close(1001, "new certificate")
+    assert (info.cause, info.clean) == (CloseCause.CLOSING_HANDSHAKE, True)
 
 
 async def test_open_connections_are_kept_by_default(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsclient.protocol.closing import CloseCause, check_close_code
+from connection.far_end import open_near
+from wsclient.protocol.closing import CloseCause, CloseInitiator, check_close_code
 from wsclient.protocol.opcodes import CloseCode
 from wsclient.wire.explain import close_hint
 
@@ -168,3 +169,24 @@ def test_a_reason_cannot_write_lines_or_control_the_terminal(reason: str) -> Non
 @pytest.mark.parametrize("reason", ["plain", "é€\U0001f600", "日本語", "Привет"])
 def test_a_reason_in_any_language_is_left_as_it_is(reason: str) -> None:
     assert f'"{reason}"' in hint(code=1000, reason=reason)
+
+
+async def test_a_rotation_is_told_from_a_close_of_ones_own() -> None:
+    """What is fixed first stands: who closes before is not closed by it, nor renamed."""
+    for first, second, cause in (
+        (True, False, CloseCause.ROTATION),
+        (False, True, HANDSHAKE),
+    ):
+        conn, far = open_near(close_timeout=5.0)
+        conn._wire.close(CloseCode.GOING_AWAY, "", rotated=first)
+        conn._wire.close(CloseCode.GOING_AWAY, "", rotated=second)
+        far.transport.write(b"\x88\x02\x03\xe9")
+        info = await conn.wait_closed()
+        assert (info.cause, info.clean, info.initiator) == (cause, True, CloseInitiator.LOCAL)
+
+
+async def test_a_rotation_that_is_not_answered_is_a_close_timeout() -> None:
+    conn, _ = open_near(close_timeout=0.01)
+    conn._wire.close(CloseCode.GOING_AWAY, "", rotated=True)
+    info = await conn.wait_closed()
+    assert (info.cause, info.clean) == (CloseCause.CLOSE_TIMEOUT, False)

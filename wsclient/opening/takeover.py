@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 import aiohttp
@@ -19,6 +20,7 @@ from ..connection import Opening, WebSocketClientConnection
 from ..errors import HandshakeError
 from ..options.connection import ConnectionOptions
 from ..protocol.handshake import Agreement, join_headers
+from ..protocol.opcodes import CloseCode
 from ..tls.info import TLSInfo
 from ..tls.watch import RotationWatch
 from ..urls import shown_url
@@ -77,7 +79,8 @@ def take_over(
     handler.set_parser(Drain(wire), None)
     callback = options.on_message_callback is not None
     connection = WebSocketClientConnection(wire, opening, loop, callback=callback)
-    farewell.rotation = security.watch(lambda: connection.close(1001, "new certificate"))
+    renew = partial(wire.close, CloseCode.GOING_AWAY, "new certificate", rotated=True)
+    farewell.rotation = security.watch(renew)
     # Last of all: whoever gives up before has the answer, and closes it with its connection.
     if ours:
         cast(Handler, handler).let_go()

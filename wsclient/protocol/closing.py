@@ -110,6 +110,9 @@ class CloseCause(Enum):
     """A callback of the application raised `CloseInfo.exception`."""
     CLOSE_TIMEOUT = "close_timeout"
     """The peer did not answer our Close frame within `close_timeout`."""
+    ROTATION = "rotation"
+    """We closed it because our certificate was replaced (``on_rotation="close"``), and the peer
+    agreed."""
     CANCELLED = "cancelled"
     """The task that owned the connection was cancelled, or the connection was aborted."""
 

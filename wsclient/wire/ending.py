@@ -19,6 +19,7 @@ class Ending:
 
     Attributes:
         handshake: state of the closing handshake.
+        agreed: what will have ended the connection when both have sent their Close frames.
         cause: what ended the connection, ``None`` while nothing has.
         initiator: who began to end it.
         discarded_messages: messages received that nobody will see.
@@ -32,6 +33,7 @@ class Ending:
         "_exception",
         "_role",
         "_silence",
+        "agreed",
         "cause",
         "discarded_messages",
         "handshake",
@@ -46,6 +48,7 @@ class Ending:
         self.initiator = CloseInitiator.NONE
         self.discarded_messages = 0
         self.info: CloseInfo | None = None
+        self.agreed = CloseCause.CLOSING_HANDSHAKE
         self._exception: BaseException | None = None
         self._silence = 0.0
 
@@ -78,6 +81,16 @@ class Ending:
         if self.initiator is CloseInitiator.NONE:
             self.initiator = initiator
 
+    def begin_here(self, *, rotated: bool) -> None:
+        """Note that a closing handshake of ours has begun.
+
+        Args:
+            rotated: whether it is for the sake of a certificate that was replaced.
+        """
+        self.initiator = CloseInitiator.LOCAL
+        if rotated:
+            self.agreed = CloseCause.ROTATION
+
     def settle_lost(self, exc: BaseException | None, *, closed_here: bool, silence: float) -> None:
         """Fix that the transport went away by itself, or that it was closed under us."""
         if closed_here:
@@ -104,7 +117,7 @@ class Ending:
             code=int(code),
             reason=handshake.reason,
             initiator=self.initiator,
-            clean=both and self.cause is CloseCause.CLOSING_HANDSHAKE,
+            clean=both and self.cause is self.agreed,
             cause=self.cause,
             sent=None if handshake.sent is None else int(handshake.sent),
             received=None if handshake.received is None else int(handshake.received),

@@ -51,6 +51,10 @@ _CAUSES = {
     ),
     CloseCause.CALLBACK_ERROR: "A callback of this program raised an exception.",
     CloseCause.CLOSE_TIMEOUT: "The {peer} did not answer our Close frame within close_timeout.",
+    CloseCause.ROTATION: (
+        'This side closed the connection because its certificate was replaced (on_rotation="close"'
+        "); connect again to show the new one."
+    ),
     CloseCause.CANCELLED: (
         "This side dropped the connection: its task was cancelled, the session it came from was "
         "closed, or the event loop ended."
@@ -79,13 +83,14 @@ def close_hint(
         loop_stall: longest stall of our own loop, in seconds.
         role: which end we are.
     """
-    if cause is CloseCause.CLOSING_HANDSHAKE:
+    handshake = cause is CloseCause.CLOSING_HANDSHAKE
+    if handshake:
         text = _handshake_hint(code, reason, role.peer, by_peer=by_peer)
     else:
         text = _CAUSES[cause].format(peer=role.peer)
         if exception is not None and str(exception):
             text = f"{text} {type(exception).__name__}: {_one_line(str(exception))}"
-    by_us = cause is CloseCause.CLOSING_HANDSHAKE and not by_peer
+    by_us = (handshake and not by_peer) or cause is CloseCause.ROTATION
     if loop_stall >= _NOTABLE_STALL and not by_us and cause is not CloseCause.LOOP_STALL:
         text = f"{text} Our own event loop had stood still for {loop_stall:.1f} s."
     return text

@@ -313,14 +313,14 @@ class Wire(asyncio.BufferedProtocol):
             raise self.ending.error()
         return ping.round_trip
 
-    def close(self, code: int | None, reason: str) -> None:
+    def close(self, code: int | None, reason: str, rotated: bool = False) -> None:
         """Start the closing handshake; do nothing if the end has begun already."""
         self._pending_end.run()
         if not self._may_send:
             return
         payload = self.ending.handshake.send(code, reason)
         self.sender.open = False
-        self.ending.initiator = CloseInitiator.LOCAL
+        self.ending.begin_here(rotated=rotated)
         self._keepalive.stop()
         # First the deadline: whatever fails behind it, the connection ends.
         self._end_within(self._options.close_timeout)
@@ -401,7 +401,7 @@ class Wire(asyncio.BufferedProtocol):
                 if self.sender.usable:
                     self.sender.send_control(Opcode.CLOSE, ending.handshake.answer())
         finally:
-            self._settle(CloseCause.CLOSING_HANDSHAKE)
+            self._settle(ending.agreed)
             self._finish_tcp()
 
     def _fail(self, exc: ProtocolError | MessageTooBigError) -> None:
