@@ -86,6 +86,13 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     return True
 
 
+@pytest.fixture(autouse=True)
+def _roots_of_certifi(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever roots this machine is told to trust, tests begin with the default ones."""
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture(params=["asyncio", "uvloop"])
 def loop_factory(request: pytest.FixtureRequest) -> LoopFactory:
     """The maker of the loop that the test runs on: the stock loop, then uvloop."""

@@ -66,6 +66,7 @@ FLOORS: dict[str, float] = {
     "tls.handshake.context": 1.342,
     "tls.handshake": 1.343,
     "tls.contexts.trust": 1.350,
+    "tls.contexts.sources": 1.351,
     "tls.contexts.settings": 1.351,
     "tls.contexts.cache": 1.352,
     "tls.contexts.preparing": 1.353,

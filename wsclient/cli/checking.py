@@ -72,7 +72,8 @@ def _add_server(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--trust",
         choices=("certifi", "system"),
-        help="public roots; certifi's by default, if there are no others",
+        help="public roots; if there are no others, those of SSL_CERT_FILE and SSL_CERT_DIR, "
+        "else certifi's",
     )
     group.add_argument("--crlfile", metavar="FILE", help="revoked certificates")
     group.add_argument("--server-name", metavar="NAME", help="name to ask for and to check")

@@ -124,6 +124,7 @@ class Security:
                 where=f"the proxy {shown_url(proxy)}",
                 proxy=True,
                 identity=None if self._proxy is None else self._proxy.identity,
+                trust=None if self._proxy is None else self._proxy.trust,
                 server_hostname=proxy.host,
                 handshake=last,
             )
@@ -131,6 +132,7 @@ class Security:
         return HandshakeFacts(
             where=shown_url(url),
             identity=self.identity,
+            trust=None if self._server is None else self._server.trust,
             server_hostname=name or url.host,
             handshake=last,
             through="" if proxy is None else f" through {shown_url(proxy)}",
@@ -138,7 +140,8 @@ class Security:
 
     def info(self, transport: asyncio.BaseTransport) -> TLSInfo | None:
         """Return what `WebSocketClientConnection.tls` tells."""
-        return TLSInfo.of(transport, self.identity)
+        trust = None if self._server is None else self._server.trust
+        return TLSInfo.of(transport, self.identity, trust=trust)
 
     def watch(self, close: Callable[[], object]) -> RotationWatch | None:
         """Watch for a newer identity, as `watch_rotation`, for an open connection."""

@@ -73,8 +73,8 @@ class TLSConfig:
     Attributes:
         identity: who the client is, as it was given.
         cert: the files of the client's certificate, instead of `identity`; ``None`` for none.
-        trust: roots that the caller does not name one by one; ``None`` for certifi's, unless
-            there are others.
+        trust: roots that the caller does not name one by one; ``None`` for those of the
+            environment, else certifi's, unless there are others.
         cafile: path of a PEM file with trusted roots.
         capath: path of a directory of trusted roots, as ``openssl rehash`` makes it.
         cadata: trusted roots themselves, as PEM text or DER bytes.
@@ -176,7 +176,9 @@ class TLSConfig:
             cert: a short form of `identity`: path of one PEM file with certificate chain and
                 key, or ``(certfile, keyfile)``, or ``(certfile, keyfile, password)``.
             trust: ``"certifi"`` or ``"system"``. Given explicitly, the caller's own roots are
-                added to it; else they replace those of certifi.
+                added to it; else they replace it. ``None`` without roots of one's own takes those
+                that the environment variables SSL_CERT_FILE and SSL_CERT_DIR name at each
+                connect, and without these certifi's.
             cafile: a path. All roots that are given are trusted together.
             capath: a path. A file in it that is overwritten in place is not noticed.
             cadata: PEM as `str` or `bytes`, or DER as `bytes`.

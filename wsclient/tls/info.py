@@ -31,6 +31,10 @@ class TLSInfo:
         certificate_requested: whether the server asked for our certificate during the handshake,
             which it does not when a session is resumed; ``None`` if that could not be watched.
         server_side: whether this is the server's end, as in `wsclient.testing`.
+        trust: where the roots come from that were trusted, such as ``("certifi",)``,
+            ``("SSL_CERT_FILE=/etc/roots.pem",)`` or ``("system", "cafile=ca.crt")``; empty if the
+            peer was not verified, ``None`` if it is not known: with a context or a session of the
+            caller, and at the server's end.
     """
 
     version: str
@@ -42,6 +46,7 @@ class TLSInfo:
     session_reused: bool = False
     certificate_requested: bool | None = None
     server_side: bool = False
+    trust: tuple[str, ...] | None = None
 
     @property
     def peer_chain(self) -> tuple[bytes, ...]:
@@ -67,6 +72,7 @@ class TLSInfo:
         identity: ClientIdentity | None = None,
         *,
         server_side: bool = False,
+        trust: tuple[str, ...] | None = None,
     ) -> TLSInfo | None:
         """Return what the transport tells; ``None`` when it has no TLS.
 
@@ -74,6 +80,7 @@ class TLSInfo:
             transport: its handshake is over.
             identity: what was configured to be shown; ``None`` for nothing.
             server_side: whether the transport is a server's.
+            trust: as the attribute.
         """
         tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
         if tls is None:
@@ -93,4 +100,5 @@ class TLSInfo:
             session_reused=result.session_reused,
             certificate_requested=requested,
             server_side=server_side,
+            trust=trust,
         )

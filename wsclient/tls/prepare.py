@@ -20,7 +20,7 @@ async def prepare(config: TLSConfig | None, *, direct: bool = False) -> Prepared
     is kept for the next call. Without a change it takes some microseconds.
 
     Args:
-        config: ``None`` means all defaults, with the roots of certifi.
+        config: ``None`` means all defaults.
         direct: whether the context may be one whose handshakes are not watched, for the sake of
             speed; see `HandshakeContext.go_direct`.
 

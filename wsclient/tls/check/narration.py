@@ -151,7 +151,8 @@ def _server(found: Findings) -> Iterator[CheckStep]:
         text = f"Certificate of the server: it is not for {found.target.server_hostname}."
         yield CheckStep("name", False, text, "received", data={"verify_code": error[0]})
     elif error is not None:
-        text = f"Certificate of the server: {error[1]} (code {error[0]})."
+        roots = ", ".join(found.facts.trust or ())
+        text = f"Certificate of the server: {error[1]} (code {error[0]}). We trust: {roots}."
         yield CheckStep("chain", False, text, "received", data={"verify_code": error[0]})
     elif chain:
         yield from _accepted(found)
@@ -160,7 +161,9 @@ def _server(found: Findings) -> Iterator[CheckStep]:
 def _accepted(found: Findings) -> Iterator[CheckStep]:
     name = found.target.server_hostname
     if found.verifies:
-        yield CheckStep("chain", True, "It leads to a root that we trust, and the dates are good.")
+        roots = ", ".join(found.facts.trust or ())
+        text = f"It leads to a root that we trust ({roots}), and the dates are good."
+        yield CheckStep("chain", True, text)
     else:
         yield CheckStep("chain", None, "Whether it leads to a root that we trust is not checked.")
     if found.checks_name:

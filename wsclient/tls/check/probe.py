@@ -104,6 +104,7 @@ class _Check:
         facts = HandshakeFacts(
             where=self._where,
             identity=prepared.identity,
+            trust=prepared.trust,
             server_hostname=self._target.server_hostname,
             handshake=attempt.handshake,
         )
@@ -167,6 +168,7 @@ class _Check:
             name_checked=self._target.server_hostname if first.checks_name else None,
             name_matches=_name_matches(first, chain),
             chain_error=first.verify_error,
+            trust=first.facts.trust or (),
             certificate_requested=_requested(first, second),
             certificate_required=required,
             client_certificate=verdict,

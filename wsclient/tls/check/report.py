@@ -96,6 +96,8 @@ class TLSReport:
         certificate_sent: whether it was sent; ``None`` if the server did not ask.
         alert: name of the alert that the server sent, as in RFC 8446, section 6; ``None``
             without one.
+        trust: where the roots come from that are trusted, as `TLSInfo.trust`; empty if nothing is
+            verified.
     """
 
     url: str
@@ -121,6 +123,7 @@ class TLSReport:
     identity_faults: tuple[str, ...] = ()
     certificate_sent: bool | None = None
     alert: str | None = None
+    trust: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from ..identity.identity import ClientIdentity
 from ..rotation.providers import IdentityProvider
 from .cache import context_for, drop_context
 from .settings import ContextSettings
+from .sources import heed_environment, told
 
 __all__ = ["Prepared", "Preparer", "warn_of_expiry"]
 
@@ -32,10 +34,12 @@ class Prepared:
     Attributes:
         context: shared with others, and not to be changed.
         identity: what `context` shows to servers that ask; ``None`` for nothing.
+        trust: where the roots come from, as `TLSInfo.trust` tells it.
     """
 
     context: HandshakeContext
     identity: ClientIdentity | None
+    trust: tuple[str, ...]
 
 
 class Preparer:
@@ -78,16 +82,24 @@ class Preparer:
             TLSConfigurationError: the key log cannot be written.
         """
         identity = None if self.provider is None else await self.provider.get()
+        settings = self._settings_now()
         latest, self._latest = self._latest, identity
         if latest is not None and latest != identity:
-            drop_context(self.settings, latest)
-        context = await context_for(self.settings, identity, direct=direct)
+            drop_context(settings, latest)
+        context = await context_for(settings, identity, direct=direct)
         if identity is not None:
             if self._latest != identity:
                 # It was replaced meanwhile, and only now put into the cache.
-                drop_context(self.settings, identity)
+                drop_context(settings, identity)
             warn_of_expiry(identity, self._expiry_warning)
-        return Prepared(context, identity)
+        return Prepared(context, identity, told(settings.trust))
+
+    def _settings_now(self) -> ContextSettings:
+        """Return the settings with what the environment says at this moment."""
+        trust = heed_environment(self.settings.trust)
+        if trust is self.settings.trust:
+            return self.settings
+        return dataclasses.replace(self.settings, trust=trust)
 
 
 def warn_of_expiry(identity: ClientIdentity, seconds: float | None) -> None:

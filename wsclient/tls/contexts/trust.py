@@ -63,7 +63,7 @@ class Trust:
 
     Attributes:
         source: roots of certifi or of the system, to which the others are added; ``None`` for
-            certifi if there are no others.
+            certifi if there are no others (`heed_environment` comes first).
         cafile: path of a PEM file with roots.
         capath: path of a directory of roots, as `openssl rehash` makes it.
         cadata: roots themselves, PEM as `str` or DER as `bytes`.
@@ -142,9 +142,17 @@ class Trust:
     @property
     def roots(self) -> TrustSource | None:
         """The roots that are trusted apart from the caller's own."""
-        if self.source is None and self.cafile is self.capath is self.cadata is None:
-            return "certifi"
-        return self.source
+        return self.source if self.chosen else "certifi"
+
+    @property
+    def chosen(self) -> bool:
+        """Whether the caller chose any roots."""
+        return not (self.source is self.cafile is self.capath is self.cadata is None)
+
+    @property
+    def directories(self) -> tuple[str, ...]:
+        """The directories of roots."""
+        return () if self.capath is None else (self.capath,)
 
     def stamps(self) -> Stamps:
         """Return what tells one state of the files from another, in a few microseconds each.
@@ -164,8 +172,8 @@ class Trust:
         now = time.time_ns()
         stamps = self.stamps()
         roots = None if self.cafile is None else _read_roots(self.cafile)
-        if self.capath is not None:
-            _check_directory(self.capath)
+        for directory in self.directories:
+            _check_directory(directory)
         crls = [] if self.crldata is None else [self.crldata]
         if self.crlfile is not None:
             crls.append(_read_crls(self.crlfile))
@@ -212,9 +220,7 @@ class Trust:
         if self.roots == "system":
             paths = ssl.get_default_verify_paths()
             yield from (path for path in (paths.cafile, paths.capath) if path is not None)
-        for path in (self.cafile, self.capath, self.crlfile):
-            if path is not None:
-                yield path
+        yield from (path for path in (self.cafile, *self.directories, self.crlfile) if path)
 
     def _set_strict(self, context: ssl.SSLContext) -> None:
         if self.strict is True:

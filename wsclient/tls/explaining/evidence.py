@@ -32,6 +32,8 @@ class HandshakeFacts:
             caller.
         through: what stands behind `where` if there is a proxy on the way, such as ``" through
             http://proxy:3128"``.
+        trust: where the roots come from, as `TLSInfo.trust` tells it; ``None`` if that is not
+            known.
     """
 
     where: str
@@ -40,6 +42,7 @@ class HandshakeFacts:
     server_hostname: str | None = None
     handshake: HandshakeObject | None = None
     through: str = ""
+    trust: tuple[str, ...] | None = None
 
     @property
     def place(self) -> str:

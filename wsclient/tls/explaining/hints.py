@@ -75,6 +75,10 @@ _SERVER_HINTS: Final = {
 
 def _unknown_ca_hint(code: int | None, facts: HandshakeFacts) -> str:
     pass_root = f"pass its root certificate by {facts.argument}=TLSConfig(cafile=...)"
+    if not facts.trust or "system" not in facts.trust:
+        pass_root += f', or {facts.argument}=TLSConfig(trust="system") if this system trusts it'
+    if facts.trust:
+        pass_root = f"{pass_root} (trusted was: {', '.join(facts.trust)})"
     if code == _ROOT_IN_CHAIN:
         return f"If the authority is a private one, {pass_root}."
     return (
