@@ -7,9 +7,12 @@ import contextvars
 import functools
 import gc
 import logging
+import re
 import threading
 import weakref
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +23,7 @@ from wsclient.errors import IdentityError
 from wsclient.testing import CertificateAuthority, run_virtual
 from wsclient.tls import watch as rotation
 from wsclient.tls.config import TLSConfig
+from wsclient.tls.contexts import preparing
 from wsclient.tls.identity.identity import ClientIdentity
 from wsclient.tls.rotation.providers import CallableIdentityProvider
 from wsclient.tls.watch import RotationWatch, watch_rotation
@@ -376,13 +380,150 @@ def test_an_identity_that_is_about_to_expire_is_warned_of_once(
     assert "expires in 29 days" in record.getMessage()
 
 
+DAY = 24 * 3600.0
+
+
+@pytest.fixture
+def wall_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Have the calendar go with the loop's time, from a call on; nothing is warned of yet."""
+    monkeypatch.setattr(preparing, "_warned", OrderedDict())
+
+    def begin() -> None:
+        loop = asyncio.get_running_loop()
+        start, begun = datetime.now(UTC), loop.time()
+        monkeypatch.setattr(
+            preparing, "_now", lambda: start + timedelta(seconds=loop.time() - begun)
+        )
+
+    return begin
+
+
+def expiring(days: float) -> ClientIdentity:
+    """Return an identity that has so many days left, as it had from the beginning."""
+    issued = CertificateAuthority().client_certificate(
+        "ending", not_before=timedelta(), not_after=timedelta(days=days)
+    )
+    return ClientIdentity.from_cryptography(issued.private_key, issued.certificate)
+
+
+@pytest.mark.parametrize("static", [False, True], ids=["asked", "static"])
+def test_an_expiring_identity_is_warned_of_while_connected(
+    static: bool, wall_clock: Callable[[], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once, at its time, by one timer for all connections, and with no other wake-up."""
+    identity = expiring(40)
+
+    async def main() -> None:
+        wall_clock()
+        source = Source(identity)
+        given: Any = identity if static else source
+        config = TLSConfig(identity=given, expiry_warning=4 * DAY)
+        connections = [Connection(config, identity) for _ in range(5)]
+        loop: Any = asyncio.get_running_loop()
+        assert len(loop.clock.pending_timers()) == 1
+        await asyncio.sleep(35.9 * DAY)
+        assert caplog.text == "" and source.asked == []
+        await asyncio.sleep(0.2 * DAY)
+        [record] = caplog.records
+        assert re.search(r"CN=ending .* expires in 3 days", record.getMessage())
+        assert len(source.asked) == (0 if static else 1)
+        assert not loop.clock.pending_timers()
+        await asyncio.sleep(100 * DAY)
+        for connection in connections:
+            connection.stop()
+        assert connections[0].closed_at == []
+
+    virtually(main())
+    assert len(caplog.records) == 1
+
+
+def test_an_identity_that_was_replaced_is_not_warned_of(
+    wall_clock: Callable[[], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    old, new = expiring(1), expiring(20)
+
+    async def main() -> None:
+        wall_clock()
+        source = Source(old)
+        config = TLSConfig(identity=source, expiry_warning=0.5 * DAY)
+        connection = await Connection.open(config)
+        source.identity = new
+        await asyncio.sleep(10 * DAY)
+        assert caplog.text == "" and len(source.asked) == 2
+        # Now it is the new one that may expire.
+        await asyncio.sleep(9.6 * DAY)
+        assert len(caplog.records) == 1 and len(source.asked) == 3
+        connection.stop()
+
+    virtually(main())
+
+
+def test_an_expiring_identity_is_warned_of_when_asking_fails(
+    wall_clock: Callable[[], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    identity = expiring(1)
+
+    async def main() -> None:
+        wall_clock()
+        source = Source(identity)
+        connection = await Connection.open(TLSConfig(identity=source))
+        source.fault = IdentityError("no answer")
+        await asyncio.sleep(DAY)
+        assert len(source.asked) == 2
+        connection.stop()
+
+    virtually(main())
+    assert ["expires" in record.getMessage() for record in caplog.records] == [False, True], (
+        caplog.text
+    )
+
+
+def test_who_tells_is_asked_for_the_sake_of_a_warning(
+    wall_clock: Callable[[], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    identity = expiring(10)
+
+    async def main() -> None:
+        wall_clock()
+        source = TellingSource(identity)
+        config = config_of(source)
+        keeping = config.replace(on_rotation="keep", expiry_warning=DAY)
+        quiet = Connection(keeping, identity)
+        # Nobody need tell anything for that.
+        assert source.subscribers == []
+        closing = Connection(config, identity)
+        assert len(source.subscribers) == 1
+        await asyncio.sleep(9.5 * DAY)
+        assert len(source.asked) == 2
+        for connection in (quiet, closing):
+            connection.stop()
+        assert source.subscribers == []
+
+    virtually(main())
+    assert len(caplog.records) == 1
+
+
+def test_stopping_ends_the_timer_of_a_warning(wall_clock: Callable[[], None]) -> None:
+    identity = expiring(40)
+
+    async def main() -> None:
+        wall_clock()
+        connection = Connection(TLSConfig(identity=identity, expiry_warning=DAY), identity)
+        connection.stop()
+        loop: Any = asyncio.get_running_loop()
+        assert not loop.clock.pending_timers()
+
+    virtually(main())
+
+
 def test_nothing_to_look_for(identities: list[ClientIdentity]) -> None:
     async def main() -> None:
         source = Source(identities[0])
         identity = identities[0]
-        assert Connection(config_of(source, None, "keep"), identity).watch is None
+        quiet = config_of(source, None, "keep").replace(expiry_warning=0)
+        assert Connection(quiet, identity).watch is None
         assert Connection(TLSConfig(on_rotation="close"), identity).watch is None
-        static = TLSConfig(identity=identity, on_rotation="close")
+        static = TLSConfig(identity=identity, on_rotation="close", expiry_warning=0)
         assert Connection(static, identity).watch is None
         assert watch_rotation(config_of(source), None, lambda: None) is None
 

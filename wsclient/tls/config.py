@@ -216,8 +216,9 @@ class TLSConfig:
                 asking at connects only.
             on_rotation: ``"keep"`` leaves connections open, as the server does not look at
                 their certificate again; ``"close"`` closes each with 1001 after a random while.
-            expiry_warning: one warning for each identity, at a connect. ``None`` means the last
-                tenth of its lifetime; 0 never warns.
+            expiry_warning: one warning for each identity, at a connect or while connected, unless
+                it has been replaced by then. ``None`` means the last tenth of its lifetime; 0
+                never warns.
 
         Raises:
             TLSConfigurationError: a `ValueError`; an empty value, PEM text in the place of a

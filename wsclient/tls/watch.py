@@ -1,4 +1,4 @@
-"""Watching for a new identity while connections are open, to close those that show the old one.
+"""Watching the identity while connections are open: it may be replaced, and it may expire.
 
 Connections of one loop that have their identity from one provider share one watcher: a timer,
 or a subscription, and a task only while it asks. It ends with the last of the connections.
@@ -19,7 +19,7 @@ from typing import Final
 
 from ..errors import TLSError
 from .config import TLSConfig
-from .contexts.preparing import warn_of_expiry
+from .contexts.preparing import seconds_to_warning, warn_of_expiry
 from .identity.identity import ClientIdentity
 from .rotation.last_good import IdentityProvider
 from .rotation.providers import StaticIdentityProvider
@@ -30,6 +30,9 @@ _logger: Final = logging.getLogger("wsclient.tls")
 
 _INTERVAL: Final = 60.0
 """Seconds between two looks, if nothing else is said."""
+
+_LONGEST_TIMER: Final = 14 * 24 * 3600.0
+"""Seconds that a timer takes at most: those of some event loops count 32 bits of milliseconds."""
 
 _LONGEST_DELAY: Final = 10.0
 """Seconds over which the connections are closed, at most."""
@@ -46,9 +49,10 @@ def watch_rotation(
 ) -> RotationWatch | None:
     """Begin to look for an identity newer than that of a connection that has just been opened.
 
-    It looks every `config.refresh_interval` seconds, 60 if that is ``None``, or whenever a
-    provider with ``subscribe`` says so. Failures are logged on ``wsclient.tls``, the first of
-    each kind in a row, and do not end it.
+    It warns when the identity is about to expire and has not been replaced, once for each. With
+    ``on_rotation="close"`` or an interval it looks every `config.refresh_interval` seconds, 60
+    if that is ``None``, or whenever a provider with ``subscribe`` says so. Failures are logged on
+    ``wsclient.tls``, the first of each kind in a row, and do not end it.
 
     To be called on the thread of the connection's loop, while that runs.
 
@@ -65,11 +69,14 @@ def watch_rotation(
     """
     closing = config.on_rotation == "close"
     provider = config.provider
-    if identity is None or provider is None or isinstance(provider, StaticIdentityProvider):
-        return None
-    if not closing and config.refresh_interval is None:
+    if identity is None or provider is None:
         return None
     interval = _INTERVAL if config.refresh_interval is None else config.refresh_interval
+    looks = closing or config.refresh_interval is not None
+    if not looks or isinstance(provider, StaticIdentityProvider):
+        interval = math.inf
+        if seconds_to_warning(identity, config.expiry_warning) == math.inf:
+            return None
     watcher = _watcher_of(asyncio.get_running_loop(), provider)
     watch = RotationWatch(
         watcher, identity, interval, config.expiry_warning, close if closing else None
@@ -83,7 +90,8 @@ class RotationWatch:
 
     Attributes:
         identity: what the connection shows.
-        interval: seconds between two looks.
+        latest: what the provider had when it was asked last, or what the connection shows.
+        interval: seconds between two looks; infinity for none but to warn.
         expiry_warning: seconds before the end of an identity from which it is warned of.
         closing: whether the connection is to be closed when there is a newer identity.
     """
@@ -96,6 +104,7 @@ class RotationWatch:
         "expiry_warning",
         "identity",
         "interval",
+        "latest",
     )
 
     def __init__(
@@ -106,13 +115,23 @@ class RotationWatch:
         expiry_warning: float | None,
         close: Callable[[], object] | None,
     ) -> None:
-        self.identity = identity
+        self.identity = self.latest = identity
         self.interval = interval
         self.expiry_warning = expiry_warning
         self.closing = close is not None
         self._watcher: _Watcher | None = watcher
         self._close = close
         self._timer: asyncio.Handle | None = None
+
+    @property
+    def to_warning(self) -> float:
+        """In how many seconds to ask for the sake of a warning; infinity for never."""
+        # A moment later: two clocks never quite agree, and too early would be asked for nothing.
+        return seconds_to_warning(self.latest, self.expiry_warning) + 1.0
+
+    def warn(self) -> None:
+        """Warn if it is time to."""
+        warn_of_expiry(self.latest, self.expiry_warning)
 
     def stop(self) -> None:
         """End it: `close` will not be called any more.
@@ -154,6 +173,8 @@ class _Watcher:
         self._timer: asyncio.Handle | None = None
         # Kept here: not every loop's handles know their time.
         self._due = math.inf
+        self._shortened = False
+        self._subscribed = False
         self._task: asyncio.Task[None] | None = None
         self._ask_again = False
         self._unsubscribe: Callable[[], object] | None = None
@@ -161,13 +182,13 @@ class _Watcher:
 
     def add(self, watch: RotationWatch) -> None:
         """Ask for one more connection."""
-        first = not self._watches
         self._watches.add(watch)
-        if first:
+        looks = watch.interval < math.inf
+        if looks and not self._subscribed:
+            self._subscribed = True
             self._subscribe()
-        if self._unsubscribe is None:
-            self._set_timer()
-        else:
+        self._set_timer()
+        if looks and self._unsubscribe is not None:
             # What was told while the connection was being opened came too early for it.
             self.notice()
 
@@ -179,7 +200,7 @@ class _Watcher:
         timer, self._timer = self._timer, None
         task, self._task = self._task, None
         unsubscribe, self._unsubscribe = self._unsubscribe, None
-        self._ask_again = False
+        self._ask_again = self._subscribed = False
         if timer is not None:
             timer.cancel()
         own = asyncio.current_task(self._loop)
@@ -217,19 +238,31 @@ class _Watcher:
             self._unsubscribe = unsubscribe if callable(unsubscribe) else lambda: None
 
     def _set_timer(self) -> None:
-        """Ask after the shortest interval of all connections, if not earlier."""
-        delay = min(watch.interval for watch in self._watches)
+        """Ask when the first of the connections needs it, if not earlier."""
+        delay = min(self._delay_of(watch) for watch in self._watches)
+        if delay == math.inf:
+            return
+        shortened, delay = delay > _LONGEST_TIMER, min(delay, _LONGEST_TIMER)
         due = self._loop.time() + delay
         if self._timer is not None:
             if self._due <= due:
                 return
             self._timer.cancel()
-        self._due = due
+        self._due, self._shortened = due, shortened
         self._timer = self._loop.call_later(delay, self._time_out, context=Context())
+
+    def _delay_of(self, watch: RotationWatch) -> float:
+        # Who looks all the time, warns then.
+        if watch.interval < math.inf and self._unsubscribe is None:
+            return watch.interval
+        return watch.to_warning
 
     def _time_out(self) -> None:
         self._timer = None
-        self._begin_to_ask()
+        if self._shortened:
+            self._set_timer()
+        else:
+            self._begin_to_ask()
 
     def _begin_to_ask(self) -> None:
         if not self._watches:
@@ -247,17 +280,20 @@ class _Watcher:
             identity = await self._provider.get()
         except Exception as exc:
             self._tell(exc)
+            for watch in asked:
+                watch.warn()
         else:
             self._told = None
             for watch in asked:
-                warn_of_expiry(identity, watch.expiry_warning)
+                watch.latest = identity
+                watch.warn()
             self._compare(asked, identity)
         if self._task is not asyncio.current_task():
             return  # The last connection has gone meanwhile.
         self._task = None
         if self._ask_again:
             self._begin_to_ask()
-        elif self._watches and self._unsubscribe is None:
+        elif self._watches:
             self._set_timer()
 
     def _compare(self, asked: Collection[RotationWatch], identity: ClientIdentity) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,11 +17,12 @@ from .cache import context_for, drop_context
 from .settings import ContextSettings
 from .sources import heed_environment, told
 
-__all__ = ["Prepared", "Preparer", "warn_of_expiry"]
+__all__ = ["Prepared", "Preparer", "seconds_to_warning", "warn_of_expiry"]
 
 _logger: Final = logging.getLogger("wsclient.tls")
 
 _MOST_WARNED: Final = 1024
+_BOTH: Final = (False, True)
 
 # Fingerprints of identities that were warned of. One that two configurations share is warned of
 # once; so is one whose configuration is made anew for each connection.
@@ -130,6 +132,22 @@ def warn_of_expiry(identity: ClientIdentity, seconds: float | None) -> None:
         )
 
 
+def seconds_to_warning(identity: ClientIdentity, seconds: float | None) -> float:
+    """Return in how many seconds `warn_of_expiry` will warn of an identity for the first time.
+
+    Args:
+        identity: what is shown.
+        seconds: as there.
+
+    Returns:
+        0.0 if it would now; infinity if it never will, or has.
+    """
+    window = _window(identity, seconds)
+    if window is None or any((identity.fingerprint_sha256, over) in _warned for over in _BOTH):
+        return math.inf
+    return max(0.0, _left(identity) - window)
+
+
 def _duration(seconds: float) -> str:
     hours, minutes = divmod(int(seconds // 60), 60)
     return f"{hours // 24} days" if hours >= 48 else f"{hours} h {minutes:02d} min"
@@ -137,11 +155,28 @@ def _duration(seconds: float) -> str:
 
 def _time_left(identity: ClientIdentity, seconds: float | None) -> float | None:
     """Return for how many seconds it is still valid, if those are too few; else ``None``."""
+    window = _window(identity, seconds)
+    if window is None:
+        return None
+    left = _left(identity)
+    return left if left <= window else None
+
+
+def _window(identity: ClientIdentity, seconds: float | None) -> float | None:
+    """Return how long before its end to warn of an identity; ``None`` for never."""
     if seconds == 0 or identity.not_after is None:
         return None
-    left = (identity.not_after - datetime.now(UTC)).total_seconds()
-    if seconds is None:
-        if identity.not_before is None:
-            return None
-        seconds = (identity.not_after - identity.not_before).total_seconds() / 10
-    return left if left < seconds else None
+    if seconds is not None:
+        return seconds
+    if identity.not_before is None:
+        return None
+    return (identity.not_after - identity.not_before).total_seconds() / 10
+
+
+def _left(identity: ClientIdentity) -> float:
+    assert identity.not_after is not None
+    return (identity.not_after - _now()).total_seconds()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
