@@ -11,6 +11,7 @@ moment.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import random
@@ -20,10 +21,13 @@ import tempfile
 from pathlib import Path
 
 from wsclient import (
+    CloseCause,
+    CloseInfo,
     ConnectError,
     TLSConfig,
     TLSConnectionClosed,
     TLSError,
+    WebSocketClosedError,
     check_tls,
     websocket_connect,
 )
@@ -40,16 +44,28 @@ async def main(url: str, directory: Path, pin: str) -> None:
         on_rotation="close",  # so that the loop below connects with the new certificate
     )
     await tls.load()  # a wrong path ends the program now, not at night
-    stop = asyncio.Event()
+    staying = asyncio.create_task(stay_connected(url, tls))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)  # not on Windows
+        # Whatever it waits for: a connection is closed with 1001 then. Not on Windows.
+        loop.add_signal_handler(number, staying.cancel)
+    await asyncio.wait([staying])
+    if not staying.cancelled():
+        staying.result()  # raises what ended it
+    print("stopped")
 
-    attempt = 0
-    while not stop.is_set():
+
+async def stay_connected(url: str, tls: TLSConfig) -> None:
+    """Connect again and again, after pauses that grow while the server does not keep us."""
+    loop = asyncio.get_running_loop()
+    failures = 0
+    while True:
+        began = loop.time()
         try:
-            await talk(url, tls, stop)
-            attempt = 0
+            info = await talk(url, tls)
+            if info.cause is CloseCause.ROTATION:
+                continue
+            print("closed:", info)
         except ConnectError as error:
             if isinstance(error, TLSError) and not isinstance(error, TLSConnectionClosed):
                 # Trying again would not help, unless somebody replaces a certificate.
@@ -57,27 +73,24 @@ async def main(url: str, directory: Path, pin: str) -> None:
                 print(await check_tls(url, tls=tls))
                 raise
             # The server is not there, or is just being restarted.
-            attempt += 1
-            seconds = random.uniform(0, min(30.0, 0.1 * 2**attempt))
-            print(f"{error} Next try in {seconds:.1f} s.")
-            await asyncio.sleep(seconds)
-    print("stopped")
+            print(error)
+        # One that closes what it has just accepted is no better than one that is not there.
+        failures = 1 if loop.time() - began > 60 else failures + 1
+        seconds = random.uniform(0.5, 1) * min(30.0, 0.5 * 2 ** min(failures, 10))
+        print(f"Next try in {seconds:.1f} s.")
+        await asyncio.sleep(seconds)
 
 
-async def talk(url: str, tls: TLSConfig, stop: asyncio.Event) -> None:
-    """Be connected once, until either side closes or `stop` is set."""
+async def talk(url: str, tls: TLSConfig) -> CloseInfo:
+    """Be connected once, until either side closes."""
     async with websocket_connect(url, tls=tls, ping_interval=20, close_timeout=3) as conn:
         assert conn.tls is not None
         print("connected, certificate", conn.tls.identity_generation, conn.tls.version)
-        stopper = asyncio.ensure_future(stop.wait())
-        stopper.add_done_callback(lambda _: conn.close(1001, "shutting down"))
-        try:
+        with contextlib.suppress(WebSocketClosedError):  # it may have closed already
             await conn.write_message("how are you?")
-            async for message in conn:
-                print("the other service says", repr(message))
-        finally:
-            stopper.cancel()
-        print("closed:", conn.close_info)
+        async for message in conn:
+            print("the other service says", repr(message))
+    return await conn.wait_closed()
 
 
 # The server to try it with.
