@@ -20,7 +20,11 @@ __all__ = ["MODULE", "Build", "build", "check_builder", "check_compiler", "copy_
 MODULE = "wsclient/protocol/_codec"
 """The compiled codec, without what its file name ends with."""
 
-_SOURCE = ("LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", "setup.py")
+_SOURCE = (
+    *("CHANGELOG.md", "LICENSE", "MANIFEST.in", "Makefile", "README.md"),
+    *("pyproject.toml", "setup.py"),
+)
+_FOLDERS = ("benchmarks", "docs", "examples", "tests", "wsclient")
 
 _TIMEOUT = 50.0
 """Seconds that a build may take on a busy machine."""
@@ -89,7 +93,8 @@ def copy_source(folder: Path) -> Path:
     for name in _SOURCE:
         shutil.copy2(ROOT / name, folder)
     left_out = shutil.ignore_patterns("__pycache__", "*.so")
-    shutil.copytree(ROOT / "wsclient", folder / "wsclient", ignore=left_out)
+    for name in _FOLDERS:
+        shutil.copytree(ROOT / name, folder / name, ignore=left_out)
     return folder
 
 

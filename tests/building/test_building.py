@@ -9,6 +9,7 @@ import sys
 import sysconfig
 import tomllib
 from collections.abc import Callable
+from email import message_from_string
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,9 @@ from building.builds import (
     unpack,
 )
 from house.checkout import ROOT
+from house.test_text import project_files
 from support.unavailable import UnavailableError
+from wsclient.options.distribution import DISTRIBUTION
 
 NOTE = "==> wsclient: going on without the compiled frame codec: "
 NOT_BUILT = "pure Python (the compiled one was not built)"
@@ -146,6 +149,34 @@ def test_sdist_has_the_source_and_nothing_generated(from_sdist: tuple[Path, Buil
     assert f"{MODULE}.pyx" in files
     assert f"{MODULE}.c" not in files
     assert not [name for name in files if name.endswith(".so") and not name.startswith("build/")]
+
+
+def test_sdist_has_what_the_checkout_has(from_sdist: tuple[Path, Build]) -> None:
+    """Who packages it can run the tests and read the documents."""
+    unpacked, wheel = from_sdist
+    kept = {"CHANGELOG.md", "LICENSE", "MANIFEST.in", "Makefile", "README.md", "pyproject.toml"}
+    folders = ("benchmarks", "docs", "examples", "tests", "wsclient")
+    mine = {
+        path.relative_to(ROOT).as_posix()
+        for path in project_files()
+        if path.relative_to(ROOT).parts[0] in folders
+    } | kept
+    assert {name for name in mine if not (unpacked / name).is_file()} == set()
+    # None of it is installed.
+    beside = [name for name in wheel.names() if name.split("/")[0] in folders[:-1]]
+    assert beside == []
+
+
+def test_metadata_names_who_makes_it_and_no_page_that_is_not_there(
+    from_sdist: tuple[Path, Build],
+) -> None:
+    unpacked, _ = from_sdist
+    metadata = message_from_string((unpacked / "PKG-INFO").read_text(encoding="utf-8"))
+    assert metadata["Author"] == "The wsclient maintainers"
+    assert metadata["Name"] == DISTRIBUTION
+    assert metadata["License-Expression"] == "Apache-2.0"
+    # As soon as there is a public page, it belongs here.
+    assert metadata.get_all("Project-URL") is None and metadata["Home-page"] is None
 
 
 def test_compiled_wheel_has_what_runs_and_no_more(from_sdist: tuple[Path, Build]) -> None:
