@@ -21,7 +21,7 @@ from benchmarks.machine import COMPARABLE, describe
 from benchmarks.measure import MeasuringError, Server, rounds, serving
 from benchmarks.report import leave, shown
 from benchmarks.results import Result, Series, read, write
-from benchmarks.speed import LOOKED_FOR, full_speed
+from benchmarks.speed import full_speed
 from benchmarks.works import CURVES, MAIN, WORKS, Work
 
 __all__ = ["main"]
@@ -29,7 +29,6 @@ __all__ = ["main"]
 _ROUNDS = 7
 _FEW_ROUNDS = 3
 _QUICK_SECONDS = 0.03
-_QUICK_LOOK = 0.3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,8 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _say(f"wsclient from: {Path(wsclient.__file__).parent}")
     broken = []
     with serving(given.core) as listening:
-        look = _QUICK_LOOK if given.quick else LOOKED_FOR
-        server = replace(listening, spin=full_speed(given.core, seconds=look))
+        server = replace(listening, spin=full_speed(given.core))
         for work in given.works:
             try:
                 measured = _measured(work, given, server)
@@ -139,11 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--add", type=Path, help="a file of --json, to whose figures more rounds are added"
     )
-    parser.add_argument(
-        "--quick",
-        action="store_true",
-        help="a third of the messages, and a short look for full speed",
-    )
+    parser.add_argument("--quick", action="store_true", help="a third of the messages")
     parser.add_argument("--docs", action="store_true", help="write docs/performance.md")
     parser.add_argument("--report", type=Path, help="measure nothing; read a file of --json")
     return parser

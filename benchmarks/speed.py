@@ -12,12 +12,10 @@ from typing import Final
 
 from benchmarks.pinning import pin
 
-__all__ = ["LOOKED_FOR", "full_speed", "is_full", "spin"]
+__all__ = ["full_speed", "is_full", "spin"]
 
 _TURNS: Final = 30_000
-LOOKED_FOR: Final = 10.0
-"""Seconds in which a CPU is expected to run at its full speed once."""
-
+_LOOKED_FOR: Final = 10.0
 _SLOWER: Final = 1.2
 """How many times as long as at full speed is still full speed."""
 
@@ -31,17 +29,16 @@ def spin() -> float:
     return time.process_time() - begin
 
 
-def full_speed(core: int | None, *, seconds: float = LOOKED_FOR) -> float:
-    """Look how quick `spin` can be; return the seconds that it takes then.
+def full_speed(core: int | None) -> float:
+    """Look for ten seconds how quick `spin` can be; return the seconds.
 
     Args:
         core: the CPU to look at, ``None`` for any.
-        seconds: how long to look.
     """
     before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
     pin(core)
     try:
-        end = time.monotonic() + seconds
+        end = time.monotonic() + _LOOKED_FOR
         best = spin()
         while time.monotonic() < end:
             best = min(best, spin())

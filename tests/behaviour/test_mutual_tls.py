@@ -38,7 +38,6 @@ from wsclient import (
     WebSocketError,
     websocket_connect,
 )
-from wsclient.protocol.closing import CloseCause, CloseInitiator
 from wsclient.protocol.handshake import accept_token
 from wsclient.testing import (
     CertificateAuthority,
