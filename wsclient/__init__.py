@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# First of all, so that nothing else fails before it in a sub-interpreter: it need not be used.
+from . import interpreter as _interpreter  # noqa: F401
 from .client import ConnectAttempt, websocket_connect
 from .connection import ConnectionStats, WebSocketClientConnection
 from .errors import (

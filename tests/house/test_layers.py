@@ -19,6 +19,7 @@ PACKAGE = "wsclient"
 # The floor of each module; ``name.*`` is a package with all that is in it. A module may import
 # from strictly lower numbers, so that modules of one number do not know each other.
 FLOORS: dict[str, float] = {
+    "interpreter": 0,
     "errors": 0,
     # Floor 1: no open connection yet, or none at all.
     "urls": 1.0,
