@@ -86,7 +86,7 @@ async def test_a_message_that_is_there_ends_the_task_at_once() -> None:
         assert read.done() and read.result() == "second"
 
 
-@pytest.mark.parametrize("kind", ["plain", "async"])
+@pytest.mark.parametrize("kind", ["plain", "async", "never waits"])
 async def test_callbacks_come_in_order_one_at_a_time_and_none_is_last(kind: str) -> None:
     got: list[object] = []
     running = 0
@@ -98,7 +98,8 @@ async def test_callbacks_come_in_order_one_at_a_time_and_none_is_last(kind: str)
         nonlocal running
         running += 1
         assert running == 1
-        await asyncio.sleep(0)
+        if kind == "async":
+            await asyncio.sleep(0)
         got.append(message)
         running -= 1
 
@@ -130,6 +131,23 @@ async def test_a_callback_that_connects_writes_and_closes() -> None:
         await conn.write_message("hello")
         info = await asyncio.wait_for(conn.wait_closed(), WAIT)
     assert info.clean and answers == ["hello"]
+
+
+async def test_a_callback_that_raises_at_once_is_told() -> None:
+    async def callback(message: str | bytes | None) -> None:
+        got.append(message)
+        if message is not None:
+            raise LookupError("at once")
+
+    got: list[object] = []
+    async with RawServer(echo) as server:
+        conn = await websocket_connect(server.url, on_message_callback=callback)
+        await conn.write_message("hello")
+        with pytest.raises(LookupError, match="at once"):
+            await asyncio.wait_for(conn.wait_closed(), WAIT)
+    assert conn.close_info is not None
+    assert conn.close_info.cause is CloseCause.CALLBACK_ERROR
+    assert got == ["hello", None]
 
 
 async def test_a_cancelled_read_loses_no_message() -> None:
