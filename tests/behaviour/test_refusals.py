@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import aiohttp
 import pytest
@@ -245,7 +246,7 @@ async def test_long_heads_are_taken(way: str, fields: dict[str, str]) -> None:
         await agree(wire)
 
     async with RawServer(serve) as server, connect_proxy() as proxy:
-        options = {"proxy": proxy.url if way == "proxy" else None}
+        options: dict[str, Any] = {"proxy": proxy.url if way == "proxy" else None}
         if way == "refusal":
             error = await failure(server.url, **options)
             assert isinstance(error, HandshakeError)
@@ -299,9 +300,8 @@ async def test_a_session_has_limits_of_its_own(fields: dict[str, str], says: str
             error = await failure(server.url, session=session)
         assert says in str(error)
         assert SECRET not in str(error)
-        limits = {"max_field_size": 20_000, "max_headers": 300}
         async with (
-            aiohttp.ClientSession(**limits) as session,
+            aiohttp.ClientSession(max_field_size=20_000, max_headers=300) as session,
             websocket_connect(server.url, session=session, close_timeout=0.1),
         ):
             pass
