@@ -388,6 +388,8 @@ VERDICTS: dict[str, dict[str, str]] = {
         "_wrap_create_connection": NOT_TAKEN,
     },
     "opening/handler.py": {
+        # A hint then does not tell of a full pool.
+        "_acquired": HARMLESS,
         # The answer and its parser then live as long as the connection.
         "_connection": HARMLESS,
         "_factory": REFUSED,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import inspect
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -447,3 +449,100 @@ async def test_overridden_methods_are_called(monkeypatch: pytest.MonkeyPatch) ->
     async with RawServer(echo) as server, connect_proxy() as proxy:
         await visit(server.url, proxy=proxy.url)
     assert called == {"_get_ssl_context", "_start_tls_connection", "is_ssl"}
+
+
+# What is told of a proxy that is in the way
+
+
+@asynccontextmanager
+async def refusing(status: str, *challenges: str) -> AsyncIterator[RawServer]:
+    """Run a proxy that refuses every tunnel."""
+
+    async def serve(wire: RawConnection) -> None:
+        await wire.read_request()
+        lines = [f"HTTP/1.1 {status}", *(f"Proxy-Authenticate: {each}" for each in challenges)]
+        await wire.send("\r\n".join([*lines, "Connection: close", "", ""]).encode())
+
+    async with RawServer(serve) as server:
+        yield server
+
+
+REFUSED = "407 Proxy Authentication Required"
+
+
+@pytest.mark.parametrize(
+    ("challenges", "login", "says", "not_says"),
+    [
+        (
+            ['Basic realm="a, b"'],
+            "",
+            "put them into the proxy's URL. It asks for Basic.",
+            "accept",
+        ),
+        ([], "", "put them into the proxy's URL.", "asks for"),
+        (['Digest realm="a, Basic b"'], "", "asks for Digest, and wsclient", "Basic b"),
+        (['Basic realm="x"'], "me:wrong@", "was sent credentials, and did not accept", "put them"),
+        (["Negotiate", "NTLM", 'basic realm="x"'], "me:wrong@", "Negotiate, NTLM, basic", "alone"),
+        (["Negotiate, NTLM"], "me:wrong@", "asks for Negotiate, NTLM, and wsclient", "was sent"),
+        (['Digest realm="x", nonce="Basic y", qop=auth'], "", "asks for Digest, and", "Basic y"),
+        (["\x1b[31mred"], "", "put them into the proxy's URL.", "asks for"),
+    ],
+)
+async def test_407_is_told_as_what_it_is(
+    challenges: list[str], login: str, says: str, not_says: str
+) -> None:
+    async with refusing(REFUSED, *challenges) as proxy:
+        url = f"http://{login}127.0.0.1:{proxy.port}"
+        error = await failure("ws://127.0.0.1:9/", proxy=url)
+    assert isinstance(error, ProxyError)
+    assert error.status == 407
+    assert says in error.hint
+    assert not_says not in error.hint
+    assert "wrong" not in str(error) and "\x1b" not in str(error)
+
+
+async def test_credentials_in_proxy_headers_are_credentials() -> None:
+    async with refusing(REFUSED, 'Basic realm="x"') as proxy:
+        error = await failure(
+            "ws://127.0.0.1:9/",
+            proxy=f"http://127.0.0.1:{proxy.port}",
+            proxy_headers={"Proxy-Authorization": "Basic d3Jvbmc="},
+        )
+    assert "was sent credentials, and did not accept" in error.hint
+    assert "d3Jvbmc" not in str(error)
+
+
+async def test_another_status_is_no_matter_of_credentials() -> None:
+    async with refusing("403 Forbidden", 'Basic realm="x"') as proxy:
+        error = await failure("ws://127.0.0.1:9/", proxy=f"http://127.0.0.1:{proxy.port}")
+    assert (error.hint, getattr(error, "status", 0)) == ("", 403)
+
+
+async def test_a_socks_proxy_that_speaks_http() -> None:
+    pytest.importorskip("aiohttp_socks", reason="aiohttp_socks is not installed")
+
+    async def wait(wire: RawConnection) -> None:
+        await wire.read_to_end()
+
+    async def refuse(wire: RawConnection) -> None:
+        await wire.reader.read(1)
+        await wire.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    async with RawServer(wait) as waiting, RawServer(refuse) as refusing_http:
+        late = await failure(
+            "ws://127.0.0.1:9/", proxy=f"socks5://127.0.0.1:{waiting.port}", connect_timeout=0.3
+        )
+        told = await failure("ws://127.0.0.1:9/", proxy=f"socks5://127.0.0.1:{refusing_http.port}")
+    assert isinstance(late, ConnectTimeoutError)
+    assert "while connecting through the SOCKS proxy" in str(late)
+    assert "may speak no SOCKS" in late.hint and "Nothing answers" not in late.hint
+    assert isinstance(told, ProxyError)
+    assert "may be no SOCKS proxy" in told.hint
+
+
+async def test_a_socks_proxy_that_says_no_is_one() -> None:
+    pytest.importorskip("aiohttp_socks", reason="aiohttp_socks is not installed")
+    async with socks5_proxy() as proxy:
+        error = await failure("ws://127.0.0.1:1/", proxy=proxy.url)
+    assert isinstance(error, ProxyError)
+    assert "no SOCKS" not in error.hint

@@ -214,8 +214,9 @@ async def test_a_connection_has_its_place_in_the_session_until_it_ends(end: str)
     connector = aiohttp.TCPConnector(limit=1)
     async with RawServer(serve) as server, aiohttp.ClientSession(connector=connector) as session:
         first = await websocket_connect(server.url, session=session, close_timeout=WAIT)
-        with pytest.raises(ConnectTimeoutError):
+        with pytest.raises(ConnectTimeoutError) as caught:
             await websocket_connect(server.url, session=session, connect_timeout=0.1)
+        assert "connector holds 1 of at most 1 connections" in caught.value.hint
         if end == "by us":
             first.close()
         elif end == "by the server":

@@ -129,6 +129,7 @@ FLOORS: dict[str, float] = {
     "opening.internals": 2.99,
     "opening.step": 2.99,
     "opening.addresses": 3.00,
+    "opening.proxy_refusal": 3.00,
     "opening.fast": 3.01,
     "opening.handler": 3.00,
     "opening.read_first": 3.00,

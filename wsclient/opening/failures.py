@@ -28,6 +28,7 @@ from ..errors import (
 from ..protocol.head import HeadTooLongError
 from ..tls.explaining.explain import HandshakeFacts, explain_closed, explain_fault, explain_refusal
 from ..urls import shown_url
+from .proxy_refusal import proxy_refusal
 
 __all__ = ["Way", "forget_outer", "map_failure", "refusal", "without_secrets"]
 
@@ -35,7 +36,7 @@ _STATUS_HINTS = {
     400: "The server did not like the request; the body may say why.",
     401: "Credentials are missing or wrong: pass auth=(user, password), or a token in headers=.",
     404: "Nothing is at this path: check the path of the URL.",
-    407: "The proxy wants credentials: put them into the proxy's URL.",
+    407: "A proxy wants credentials, and says so in the place of the server: see proxy=.",
     426: "The server wants another protocol or version; see its Upgrade header.",
 }
 
@@ -65,6 +66,7 @@ class Way:
         tunnelled: whether the way through the proxy was open already.
         from_environment: whether the environment has chosen the proxy.
         lent: whether the session is the caller's.
+        proxy_credentials: whether the proxy is sent any.
     """
 
     url: URL
@@ -73,6 +75,7 @@ class Way:
     tunnelled: bool
     from_environment: bool = False
     lent: bool = False
+    proxy_credentials: bool = False
 
 
 def map_failure(exc: BaseException, way: Way) -> WebSocketError | None:
@@ -89,7 +92,8 @@ def map_failure(exc: BaseException, way: Way) -> WebSocketError | None:
     if isinstance(exc, HeadTooLongError):
         return _too_long(exc, where, way)
     if isinstance(exc, aiohttp.ClientHttpProxyError):
-        return _proxy_refusal(exc, proxy)
+        challenges = () if exc.headers is None else exc.headers.getall("Proxy-Authenticate", ())
+        return proxy_refusal(proxy, exc.status, challenges, credentials=way.proxy_credentials)
     tls_fault = _tls_fault(exc) or _fault_at_other_address(exc, way)
     if tls_fault is not None:
         return explain_fault(tls_fault, way.facts)
@@ -103,7 +107,7 @@ def map_failure(exc: BaseException, way: Way) -> WebSocketError | None:
             f"cannot connect to the proxy {_shown(proxy)}: {_os_text(exc)}.", hint=_whence(way)
         )
     if _is_socks_error(exc):
-        return ProxyError(f"the SOCKS proxy {_shown(proxy)} failed: {exc}.")
+        return _socks_error(exc, proxy)
     if isinstance(exc, aiohttp.ClientConnectorDNSError | socket.gaierror):
         return _dns_error(exc, way)
     if isinstance(exc, aiohttp.InvalidURL):
@@ -302,13 +306,11 @@ def _invalid_http(exc: BaseException, where: str, way: Way) -> ConnectError:
     return ConnectError(f"{where} did not answer with valid HTTP.", phase="http", hint=hint)
 
 
-def _proxy_refusal(exc: aiohttp.ClientHttpProxyError, proxy: URL | None) -> ProxyError:
-    hint = _STATUS_HINTS[407] if exc.status == 407 else ""
-    return ProxyError(
-        f"the proxy {_shown(proxy)} refused the tunnel with status {exc.status}.",
-        status=exc.status,
-        hint=hint,
-    )
+def _socks_error(exc: BaseException, proxy: URL | None) -> ProxyError:
+    # A proxy that says no gives a number (RFC 1928, section 6).
+    said = any(getattr(link, "error_code", None) is not None for link in _chain(exc))
+    hint = "" if said else "What answers there may be no SOCKS proxy, or one of another version."
+    return ProxyError(f"the SOCKS proxy {_shown(proxy)} failed: {exc}.", hint=hint)
 
 
 def refusal(

@@ -16,7 +16,7 @@ from aiohttp.client_proto import ResponseHandler
 
 from ..protocol.head import MAX_FIELD_SIZE, MAX_FIELDS, HeadMeter, HeadTooLongError
 
-__all__ = ["Handler", "keep_connection", "use_handlers"]
+__all__ = ["Handler", "held_places", "keep_connection", "use_handlers"]
 
 _LONGEST_ANSWER: Final = 2 * 1024 * 1024
 """Bytes that may come before the WebSocket is open.
@@ -115,6 +115,18 @@ def use_handlers(connector: aiohttp.BaseConnector) -> Callable[[], None]:
 
     private._factory = make
     return drop
+
+
+def held_places(session: aiohttp.ClientSession) -> tuple[int, int] | None:
+    """Return how many connections the pool of a session holds, and how many it may.
+
+    Returns:
+        ``None`` while there is room, or where nobody can tell.
+    """
+    connector: Any = session.connector
+    limit = getattr(connector, "limit", 0)
+    held = len(getattr(connector, "_acquired", ()))
+    return (held, limit) if limit and held >= limit else None
 
 
 def keep_connection(response: aiohttp.ClientResponse) -> Callable[[], object]:

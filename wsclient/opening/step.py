@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["CONNECTING", "RESOLVING", "WAITING", "Step"]
+__all__ = ["CONNECTING", "CONNECTING_BY_SOCKS", "RESOLVING", "WAITING", "Step"]
 
 RESOLVING: Final = "resolving the host name"
 CONNECTING: Final = "connecting"
+CONNECTING_BY_SOCKS: Final = "connecting through the SOCKS proxy"
 WAITING: Final = "waiting for the server's answer"
 """What an attempt is doing once the way to the server is open."""
 

@@ -31,6 +31,7 @@ from ..urls import check_url, shown_url
 from ..wire.shutdown import LoopWatch, watch_loop
 from .failures import Way, forget_outer, map_failure, refusal, without_secrets
 from .fast import FastConnector, may_be_fast
+from .handler import held_places
 from .internals import Use, refused
 from .security import Security
 from .session import (
@@ -40,7 +41,7 @@ from .session import (
     request_once,
     without_secrets_of_session,
 )
-from .step import CONNECTING, RESOLVING, WAITING, Step
+from .step import CONNECTING, CONNECTING_BY_SOCKS, RESOLVING, WAITING, Step
 from .takeover import take_over
 
 __all__ = ["open_connection"]
@@ -54,12 +55,18 @@ _IN_TLS = "waiting for the TLS handshake"
 _TIMEOUT_HINTS = {
     RESOLVING: "The name server of this machine does not answer.",
     CONNECTING: "Nothing answers: check host, port and proxy; a firewall may drop the packets.",
+    CONNECTING_BY_SOCKS: (
+        "Whether TCP was open has not been seen: nothing may answer there, or what answers may "
+        "speak no SOCKS, or the proxy may not reach the server. Check the proxy's host, port and "
+        "scheme."
+    ),
     _IN_TLS: (
         "TCP is open, but TLS does not come back: is this the port of a TLS server? Networks that "
         "drop large packets look like this, too."
     ),
     WAITING: "The way is open, but the server does not answer the request: it may be overloaded.",
 }
+_CONNECTS = (CONNECTING, CONNECTING_BY_SOCKS)
 _SKIPPED_HEADERS = ("Accept", "Accept-Encoding", "User-Agent")
 
 
@@ -84,7 +91,7 @@ async def open_connection(
         raise ConnectTimeoutError(
             f"no connection to {shown_url(attempt.url)} within connect_timeout, "
             f"{connect.connect_timeout:g} seconds: it ran out while {attempt.present}.",
-            hint=_TIMEOUT_HINTS.get(attempt.present, ""),
+            hint=attempt.hint,
         ) from exc
 
 
@@ -120,9 +127,22 @@ class _Attempt:
     @property
     def present(self) -> str:
         """What it is doing, in the words of an error."""
-        if self.doing == CONNECTING and self._security.trace.underway:
+        if self.doing in _CONNECTS and self._security.trace.underway:
             return _IN_TLS
         return self.doing
+
+    @property
+    def hint(self) -> str:
+        """What to do if time runs out just now."""
+        hint = _TIMEOUT_HINTS.get(self.present, "")
+        held = None if self._connect.session is None else held_places(self._connect.session)
+        if self.present != CONNECTING or held is None:
+            return hint
+        return (
+            f"The session's connector holds {held[0]} of at most {held[1]} connections, open "
+            "WebSockets among them: if none of them ends, there may be no place for this one. "
+            f"Raise limit= of aiohttp.TCPConnector. Else: {hint[0].lower()}{hint[1:]}"
+        )
 
     async def run(self) -> WebSocketClientConnection:
         """Request, follow redirects, and take the transport over."""
@@ -248,8 +268,16 @@ class _Attempt:
         tunnelled = self.doing == WAITING or self._connect.session is not None
         facts = self._security.facts(self.url, proxy)
         chosen = self._connect.proxy is True
-        lent = self._connect.session is not None
-        return Way(self.url, proxy, facts, tunnelled=tunnelled, from_environment=chosen, lent=lent)
+        names = {name.lower() for name, _ in self._connect.proxy_headers or ()}
+        return Way(
+            self.url,
+            proxy,
+            facts,
+            tunnelled=tunnelled,
+            from_environment=chosen,
+            lent=self._connect.session is not None,
+            proxy_credentials="proxy-authorization" in names or bool(proxy and proxy.user),
+        )
 
     async def _request(
         self, session: aiohttp.ClientSession, proxy: URL | None, key: str
@@ -269,7 +297,8 @@ class _Attempt:
         middlewares = self._middlewares()
         if middlewares:
             kwargs["middlewares"] = middlewares
-        self.doing = CONNECTING
+        by_socks = proxy is not None and proxy.scheme in SOCKS_SCHEMES
+        self.doing = CONNECTING_BY_SOCKS if by_socks else CONNECTING
         return await session.request(
             "GET",
             self.url,
