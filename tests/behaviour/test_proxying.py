@@ -515,7 +515,8 @@ async def test_credentials_in_proxy_headers_are_credentials() -> None:
 async def test_another_status_is_no_matter_of_credentials() -> None:
     async with refusing("403 Forbidden", 'Basic realm="x"') as proxy:
         error = await failure("ws://127.0.0.1:9/", proxy=f"http://127.0.0.1:{proxy.port}")
-    assert (error.hint, getattr(error, "status", 0)) == ("", 403)
+    assert isinstance(error, ProxyError)
+    assert (error.hint, error.status) == ("", 403)
 
 
 async def test_a_socks_proxy_that_speaks_http() -> None:
