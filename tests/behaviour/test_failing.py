@@ -54,7 +54,6 @@ FAULTS: dict[str, tuple[bytes, int, str]] = {
         1007,
         "RFC 6455, section 8.1",
     ),
-    "HTTP": (b"HTTP/1.1 400 Bad Request\r\n\r\n", 1002, "RFC 6455"),
 }
 
 
@@ -179,12 +178,15 @@ async def test_fault_behind_a_full_queue_drops_none_of_it() -> None:
 
 @pytest.mark.parametrize("before", [b"", encode_frame(Opcode.TEXT, b"first")], ids=["", "later"])
 @pytest.mark.parametrize("compression", [None, {}], ids=["plain", "deflate"])
+@pytest.mark.parametrize("pieces", [False, True], ids=["whole", "in pieces"])
 async def test_text_in_place_of_frames_is_told(
-    before: bytes, compression: dict[str, int] | None
+    before: bytes, compression: dict[str, int] | None, pieces: bool
 ) -> None:
     answer = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\nUnsupported version"
     async with connected(compression_options=compression) as (conn, server):
-        await server.send(before + answer)
+        whole = before + answer
+        for piece in [bytes([each]) for each in whole] if pieces else [whole]:
+            await server.send(piece)
         assert await conn.read_message() == ("first" if before else None)
         if before:
             assert await conn.read_message() is None
@@ -193,7 +195,10 @@ async def test_text_in_place_of_frames_is_told(
         info = await conn.wait_closed()
     expect_info(info, cause="protocol_error", initiator="local", sent=1002)
     assert isinstance(info.exception, ProtocolError)
-    assert 'an HTTP answer in place of frames, which begins with "HTTP/1.1 400 Bad' in info.hint
+    told = (
+        'it sent an HTTP answer in place of frames, which begins with "HTTP/1.1 400 Bad Request"'
+    )
+    assert told in info.hint
     assert "RSV1" not in info.hint
 
 

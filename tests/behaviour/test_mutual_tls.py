@@ -36,6 +36,7 @@ from wsclient import (
     TLSProtocolError,
     TrustError,
     WebSocketError,
+    check_tls,
     websocket_connect,
 )
 from wsclient.protocol.handshake import accept_token
@@ -574,6 +575,25 @@ async def test_an_end_behind_an_accepted_certificate_is_no_rejection(version: st
     assert not isinstance(error, TLSError)
     assert error.phase == "http"
     assert "service behind it" in error.hint
+    assert "nothing is known against it" in error.hint
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+async def test_an_end_behind_a_certificate_that_has_expired_is_probably_a_rejection(
+    version: str,
+) -> None:
+    """Some servers look at certificates behind the handshake, and then close in good order."""
+    context = SERVER.server_context(client_ca=CA)
+    context.maximum_version = ssl.TLSVersion[version]
+    # OpenSSL's X509_V_FLAG_NO_CHECK_TIME: within TLS it does not matter.
+    context.verify_flags |= ssl.VerifyFlags(0x200000)
+    late = config(CA.client_certificate("late", expired=True))
+    with ThreadedTLSServer(context, end_without_an_answer) as server:
+        error = await rejection(server.url, tls=late)
+        report = await check_tls(server.url, tls=late)
+    assert isinstance(error, ClientCertificateRejected)
+    assert (error.reason, "expired on" in error.hint) == ("probable", True)
+    assert "in order" not in str(report)
 
 
 async def test_an_end_behind_a_certificate_that_nobody_confirmed_may_be_one() -> None:

@@ -508,6 +508,7 @@ async def test_credentials_in_proxy_headers_are_credentials() -> None:
             proxy=f"http://127.0.0.1:{proxy.port}",
             proxy_headers={"Proxy-Authorization": "Basic d3Jvbmc="},
         )
+    assert isinstance(error, ProxyError)
     assert "was sent credentials, and did not accept" in error.hint
     assert "d3Jvbmc" not in str(error)
 

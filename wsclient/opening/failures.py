@@ -27,6 +27,7 @@ from ..errors import (
 )
 from ..protocol.head import HeadTooLongError
 from ..tls.explaining.explain import HandshakeFacts, explain_closed, explain_fault, explain_refusal
+from ..tls.explaining.hints import known_fault
 from ..urls import shown_url
 from .proxy_refusal import proxy_refusal
 
@@ -231,7 +232,11 @@ def _ended_over_certificate(exc: BaseException, way: Way) -> bool:
         return during and way.url.scheme == "wss" and not at_proxy
     if not handshake.established:
         return True
-    return handshake.certificate_request is not None and not handshake.confirmed
+    if handshake.certificate_request is None:
+        return False
+    # A ticket does not say that ours was accepted: some servers look at it behind the handshake,
+    # and then close in good order. What is known against it decides.
+    return not handshake.confirmed or bool(known_fault(way.facts))
 
 
 def _ended(exc: BaseException, way: Way) -> bool:
@@ -262,6 +267,11 @@ def _no_answer(where: str, way: Way) -> ConnectError:
         hint = "If the server expects TLS on this port, use wss:// instead of ws://."
     elif handshake is not None and handshake.confirmed:
         hint = "The TLS handshake had succeeded: does the service behind it run?"
+        if handshake.certificate_request is not None:
+            hint += (
+                " It had asked for a client certificate, too, and may not take ours, though "
+                "nothing is known against it: its log should say."
+            )
     else:
         hint = "If the server requires a client certificate, it may have refused ours."
     return ConnectError(

@@ -10,31 +10,25 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from ..errors import ProtocolError
-from .roles import Role
-
-__all__ = ["MOST_QUOTED", "as_text"]
+__all__ = ["MOST_QUOTED", "told_as_text"]
 
 MOST_QUOTED: Final = 120
 """Bytes of the first line that an error quotes at most."""
 
-_SECTION: Final = "RFC 6455, section 5.2"
 _HTTP: Final = re.compile(rb"HTTP/\d")
 _MARKUP: Final = re.compile(rb"<[!?A-Za-z]")
 _TEXT: Final = re.compile(rb"[ -~]{16}")
 _LINE: Final = re.compile(rb"[^\r\n]*")
 
 
-def as_text(data: bytes, role: Role) -> ProtocolError | None:
-    """Return the error for text in place of a frame; ``None`` for what does not look like text.
+def told_as_text(data: bytes) -> str:
+    """Tell what came in place of a frame, to follow "it sent"; empty for what is no text.
 
     Args:
-        data: from where the frame would begin; 2 bytes or more.
-        role: the end that received it.
+        data: from where the frame would begin.
     """
     line = _LINE.match(data)
     assert line is not None
-    quoted = line[0][:MOST_QUOTED].decode("utf-8", "backslashreplace")
     if _HTTP.match(data):
         what = "an HTTP answer"
     elif _MARKUP.match(data):
@@ -42,11 +36,8 @@ def as_text(data: bytes, role: Role) -> ProtocolError | None:
     elif _TEXT.match(data):
         what = "text"
     else:
-        return None
+        return ""
+    quoted = line[0][:MOST_QUOTED].decode("utf-8", "backslashreplace")
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in quoted)
     more = "..." if len(line[0]) > MOST_QUOTED else ""
-    return ProtocolError(
-        f"The {role.peer} sent {what} in place of frames, which begins with "
-        f'"{shown}{more}". It, or a gateway in front of it, may refuse the connection by that',
-        section=_SECTION,
-    )
+    return f'{what} in place of frames, which begins with "{shown}{more}"'

@@ -71,7 +71,7 @@ class FrameParser:
     that follows may be processed (RFC 6455, sections 5.5.1 and 7.1.7).
 
     Attributes:
-        refused: the first bytes of what was to be a frame, but cannot be one by its first byte.
+        refused: the first bytes of what cannot be a frame by its first byte, 256 at most.
         room: where the next bytes may be received directly, which `filled` is then told; ``None``
             while nothing large is underway. It changes with each call.
 
@@ -173,6 +173,8 @@ class FrameParser:
 
     def _feed_all_kinds(self, data: bytes | memoryview, position: int) -> None:
         if self._ended:
+            if self.refused:
+                self.refused += bytes(data[: _MOST_REFUSED - len(self.refused)])
             return
         if self._make_memory is None:
             data = bytes(data)  # Which the loops in Python would do for each frame.

@@ -106,8 +106,13 @@ class Ending:
             cause = CloseCause.NETWORK_ERROR
         self.settle(cause, exc, initiator=CloseInitiator.NONE, silence=silence)
 
-    def finish(self, *, loop_stall: float) -> CloseInfo:
-        """Make the account, when the transport is gone and the cause is settled."""
+    def finish(self, loop_stall: float, refused: bytes = b"") -> CloseInfo:
+        """Make the account, when the transport is gone and the cause is settled.
+
+        Args:
+            loop_stall: longest stall of our own loop, in seconds.
+            refused: the first bytes of what the peer sent in place of a frame.
+        """
         assert self.cause is not None
         handshake = self.handshake
         handshake.lost()
@@ -134,6 +139,7 @@ class Ending:
                 exception=self._exception,
                 loop_stall=loop_stall,
                 role=self._role,
+                refused=refused,
             ),
         )
         return self.info

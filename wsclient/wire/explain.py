@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..protocol.closing import CloseCause
+from ..protocol.foreign import told_as_text
 from ..protocol.opcodes import CloseCode
 from ..protocol.roles import Role
 
@@ -71,6 +72,7 @@ def close_hint(
     exception: BaseException | None,
     loop_stall: float,
     role: Role = Role.CLIENT,
+    refused: bytes = b"",
 ) -> str:
     """Return the hint of a `CloseInfo`.
 
@@ -82,13 +84,20 @@ def close_hint(
         exception: what was raised, if anything.
         loop_stall: longest stall of our own loop, in seconds.
         role: which end we are.
+        refused: the first bytes of what the peer sent in place of a frame.
     """
     handshake = cause is CloseCause.CLOSING_HANDSHAKE
     if handshake:
         text = _handshake_hint(code, reason, role.peer, by_peer=by_peer)
     else:
         text = _CAUSES[cause].format(peer=role.peer)
-        if exception is not None and str(exception):
+        foreign = told_as_text(refused)
+        if foreign and cause is CloseCause.PROTOCOL_ERROR:
+            text = (
+                f"{text[:-1]}: it sent {foreign}. It, or a gateway in front of it, may refuse the "
+                "connection by that."
+            )
+        elif exception is not None and str(exception):
             text = f"{text} {type(exception).__name__}: {_one_line(str(exception))}"
     by_us = (handshake and not by_peer) or cause is CloseCause.ROTATION
     if loop_stall >= _NOTABLE_STALL and not by_us and cause is not CloseCause.LOOP_STALL:

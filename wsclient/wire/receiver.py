@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 from ..errors import MessageTooBigError, ProtocolError
 from ..protocol.deflate import DeflateParameters, Inflater
-from ..protocol.foreign import as_text
 from ..protocol.frames import READ_DIRECTLY, FrameParser
 from ..protocol.messages import MessageAssembler
 from ..protocol.roles import Role
@@ -104,7 +103,7 @@ class Receiver:
         "_loop",
         "_now",
         "_parser",
-        "_role",
+        "_refusing",
         "buffer",
         "bytes_received",
         "last_byte",
@@ -122,7 +121,6 @@ class Receiver:
         role: Role = Role.CLIENT,
     ) -> None:
         self._loop = loop
-        self._role = role
         self._now = _clock(loop)
         self._inbox = inbox
         self.buffer = self.shared = _buffer.view
@@ -130,6 +128,8 @@ class Receiver:
         self._directly = deflate is None
         self.bytes_received = 0
         self.last_byte = loop.time()
+        # Ended by what was no frame, and kept to see what it was.
+        self._refusing: FrameParser | None = None
         self._parser: FrameParser | None = message_parser(
             inbox.put,
             on_control,
@@ -143,6 +143,11 @@ class Receiver:
     def silence(self) -> float:
         """Seconds since the last byte came in."""
         return self._now() - self.last_byte
+
+    @property
+    def refused(self) -> bytes:
+        """The first bytes of what was no frame, once reading has stopped; empty without."""
+        return b"" if self._refusing is None else self._refusing.refused
 
     def filled(self, count: int) -> None:
         """Take note of so many bytes in `buffer`, when that is not the shared one."""
@@ -162,6 +167,8 @@ class Receiver:
         self.bytes_received += size
         parser = self._parser
         if parser is None:
+            if self._refusing is not None:
+                self._refusing.feed(data, size)  # It only takes note of it.
             return None
         inbox = self._inbox
         queue = inbox.queue
@@ -171,7 +178,7 @@ class Receiver:
         except (ProtocolError, MessageTooBigError) as exc:
             # Its traceback has the parser, which leads back to the connection whose account
             # will have this error: a cycle would keep all of it in memory.
-            return as_text(parser.refused, self._role) or exc.with_traceback(None)
+            return exc.with_traceback(None)
         finally:
             inbox.received += len(queue) - before
             inbox.bound += size
@@ -195,5 +202,7 @@ class Receiver:
 
     def stop(self) -> None:
         """Ignore what comes in from now on, and let go of what it would need."""
-        self._parser = None
+        parser, self._parser = self._parser, None
+        if parser is not None and parser.refused:
+            self._refusing = parser
         self.buffer = self.shared

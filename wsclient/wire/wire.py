@@ -246,7 +246,7 @@ class Wire(asyncio.BufferedProtocol):
         self._keepalive.stop()
         self._deadline.cancel()
         self.receiver.stop()
-        info = self.ending.finish(loop_stall=self._keepalive.longest_stall)
+        info = self.ending.finish(self._keepalive.longest_stall, self.receiver.refused)
         self.sender.end()
         self._intake.end()
         self._pings.release_all()

@@ -13,6 +13,7 @@ from ..certificates.facts import CertificateFacts
 from ..certificates.peer import PeerCertificate
 from ..explaining.evidence import HandshakeFacts
 from ..explaining.explain import explain_closed, explain_fault
+from ..explaining.hints import known_fault
 from ..handshake.checks import PeerRefusedError
 from .attempt import Attempt, Target
 from .link import EndedError
@@ -197,7 +198,7 @@ def _explained(
 
 def _ended(attempt: Attempt, facts: HandshakeFacts, *, reset: bool) -> ConnectError:
     """Return the error for a connection that the server has ended without an alert."""
-    if not attempt.confirmed:
+    if not attempt.confirmed or known_fault(facts):
         return explain_closed(reset, facts)
     return TLSConnectionClosed(
         f"{facts.where} completed the TLS handshake, and then closed the connection.",

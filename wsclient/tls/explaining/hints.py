@@ -11,7 +11,7 @@ from ..handshake.messages import CertificateRequest
 from ..identity.identity import ClientIdentity, IdentityWarning
 from .evidence import HandshakeFacts
 
-__all__ = ["client_hint", "server_hint", "unexplained_hint"]
+__all__ = ["client_hint", "known_fault", "server_hint", "unexplained_hint"]
 
 _MOST_LISTED: Final = 3
 _LONGEST_NAME: Final = 100
@@ -266,6 +266,17 @@ _HINT_OF_REASON: Final[dict[str, Callable[[ClientIdentity, CertificateRequest | 
 
 
 # Ends without a reason.
+
+
+def known_fault(facts: HandshakeFacts) -> str:
+    """Return what is known against our certificate; empty if nothing is, or none was asked for.
+
+    Args:
+        facts: what is known about the handshake.
+    """
+    if not facts.asked or facts.identity is None:
+        return ""
+    return _likely_fault(facts.identity, facts.request)
 
 
 def unexplained_hint(facts: HandshakeFacts) -> str:
