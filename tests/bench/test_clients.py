@@ -18,6 +18,7 @@ from benchmarks.job import Job, Outcome
 from benchmarks.measure import MeasuringError, Server, job_of, measure_once, serving
 from benchmarks.messages import END
 from benchmarks.works import WORKS, Work
+from support.running import run_checked
 from wsclient import WebSocketClientConnection
 
 COUNT = 20
@@ -66,8 +67,16 @@ def run_client(
     kind: type[Client], job: Job, factory: LoopFactory = asyncio.new_event_loop
 ) -> Outcome:
     context = ssl.create_default_context(cafile=job.ca_file) if job.secure else None
-    with asyncio.Runner(loop_factory=factory) as runner:
-        return runner.run(measured(kind(job, context)))
+    outcomes = []
+
+    async def main() -> None:
+        outcomes.append(await measured(kind(job, context)))
+
+    # libuv opens a pipe with its first loop, and keeps it.
+    factory().close()
+    # Other clients' connections take turns of the loop to end after they were closed.
+    run_checked(main, factory)
+    return outcomes[0]
 
 
 @pytest.mark.parametrize(("work", "name"), list(cases()))
