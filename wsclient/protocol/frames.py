@@ -21,7 +21,14 @@ from .codec import apply_mask, build_frame, codec
 from .opcodes import Opcode
 from .roles import Role
 
-__all__ = ["READ_DIRECTLY", "FrameParser", "FrameSink", "apply_mask", "build_frame"]
+__all__ = [
+    "MOST_REFUSED",
+    "READ_DIRECTLY",
+    "FrameParser",
+    "FrameSink",
+    "apply_mask",
+    "build_frame",
+]
 
 _BINARY_FRAME: Final = 0x82
 _FIN: Final = 0x80
@@ -31,9 +38,11 @@ _MASKED: Final = 0x80
 _LONG_LENGTH: Final = 0x80
 _KEY_SIZE: Final = 4
 _CONTROL: Final = 0x8
-_MOST_REFUSED = 256
 _MAX_CONTROL_PAYLOAD: Final = 125
 _OPCODES: Final = frozenset(Opcode)
+
+MOST_REFUSED: Final = 256
+"""Bytes that are kept of what cannot be a frame."""
 
 READ_DIRECTLY: Final = 64 * 1024
 """Bytes still to come of a message from which a read into its own memory is worth it.
@@ -174,7 +183,7 @@ class FrameParser:
     def _feed_all_kinds(self, data: bytes | memoryview, position: int) -> None:
         if self._ended:
             if self.refused:
-                self.refused += bytes(data[: _MOST_REFUSED - len(self.refused)])
+                self.refused += bytes(data[: MOST_REFUSED - len(self.refused)])
             return
         if self._make_memory is None:
             data = bytes(data)  # Which the loops in Python would do for each frame.
@@ -258,7 +267,7 @@ class FrameParser:
         try:
             self._check_head(head, opcode)
         except ProtocolError:
-            self.refused = bytes(data[position : position + _MOST_REFUSED])
+            self.refused = bytes(data[position : position + MOST_REFUSED])
             raise
         if opcode & _CONTROL:
             return self._parse_control(data, position, start, length)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from ..errors import MessageTooBigError, ProtocolError
 from ..protocol.deflate import DeflateParameters, Inflater
-from ..protocol.frames import READ_DIRECTLY, FrameParser
+from ..protocol.frames import MOST_REFUSED, READ_DIRECTLY, FrameParser
 from ..protocol.messages import MessageAssembler
 from ..protocol.roles import Role
 from .inbox import Inbox
@@ -87,6 +87,7 @@ class Receiver:
         shared: the buffer of the thread.
         bytes_received: bytes of frames received.
         last_byte: the loop's time when the last byte came in.
+        refused: the first bytes of what was no frame, once reading has stopped; empty without.
 
     Args:
         loop: the loop of the connection.
@@ -103,10 +104,10 @@ class Receiver:
         "_loop",
         "_now",
         "_parser",
-        "_refusing",
         "buffer",
         "bytes_received",
         "last_byte",
+        "refused",
         "shared",
     )
 
@@ -128,8 +129,7 @@ class Receiver:
         self._directly = deflate is None
         self.bytes_received = 0
         self.last_byte = loop.time()
-        # Ended by what was no frame, and kept to see what it was.
-        self._refusing: FrameParser | None = None
+        self.refused = b""
         self._parser: FrameParser | None = message_parser(
             inbox.put,
             on_control,
@@ -143,11 +143,6 @@ class Receiver:
     def silence(self) -> float:
         """Seconds since the last byte came in."""
         return self._now() - self.last_byte
-
-    @property
-    def refused(self) -> bytes:
-        """The first bytes of what was no frame, once reading has stopped; empty without."""
-        return b"" if self._refusing is None else self._refusing.refused
 
     def filled(self, count: int) -> None:
         """Take note of so many bytes in `buffer`, when that is not the shared one."""
@@ -167,8 +162,9 @@ class Receiver:
         self.bytes_received += size
         parser = self._parser
         if parser is None:
-            if self._refusing is not None:
-                self._refusing.feed(data, size)  # It only takes note of it.
+            if self.refused:
+                room = MOST_REFUSED - len(self.refused)
+                self.refused += bytes(data[: min(size, room)])
             return None
         inbox = self._inbox
         queue = inbox.queue
@@ -203,6 +199,7 @@ class Receiver:
     def stop(self) -> None:
         """Ignore what comes in from now on, and let go of what it would need."""
         parser, self._parser = self._parser, None
-        if parser is not None and parser.refused:
-            self._refusing = parser
+        if parser is not None:
+            # The parser itself leads back to the connection.
+            self.refused = parser.refused
         self.buffer = self.shared
