@@ -476,6 +476,7 @@ def test_an_expiring_identity_is_warned_of_when_asking_fails(
     assert ["expires" in record.getMessage() for record in caplog.records] == [False, True], (
         caplog.text
     )
+    caplog.clear()  # the traceback holds the watcher
 
 
 def test_who_tells_is_asked_for_the_sake_of_a_warning(
