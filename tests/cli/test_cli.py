@@ -8,7 +8,6 @@ import io
 import logging
 import os
 import platform
-import re
 import subprocess
 import sys
 import tempfile
@@ -22,7 +21,7 @@ import pytest
 from aiohttp import WSMsgType, web
 
 import wsclient
-from support.programs import Programs, programs
+from support.programs import SLOW_CALLBACK, Programs, programs
 from wsclient.cli import demo, main
 from wsclient.cli.demo import STEPS, Step, run_demo
 from wsclient.cli.server import MutualTLSServer
@@ -32,10 +31,6 @@ from wsclient.testing import CertificateAuthority, ThreadedTLSServer
 
 COMMAND_TIMEOUT = 40.0  # seconds
 WIDTH = 100  # columns
-
-
-# What asyncio's debug mode, a part of ``-X dev``, says on a machine that is busy.
-SLOW_CALLBACK = re.compile(r"^Executing <.* took \d+\.\d+ seconds\n", re.MULTILINE)
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -18,7 +19,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-__all__ = ["Programs", "programs"]
+__all__ = ["SLOW_CALLBACK", "Programs", "programs"]
+
+SLOW_CALLBACK = re.compile(r"^Executing <.* took \d+\.\d+ seconds\n", re.MULTILINE)
+"""What asyncio's debug mode, a part of ``-X dev``, says on a machine that is busy."""
 
 # The fork goes on behind the loop, so that nothing but the program is there when it ends.
 _FORKING = """
