@@ -9,9 +9,10 @@ import sys
 
 import pytest
 
+from support.programs import SLOW_CALLBACK
+
 CONVERSATION = """
 import asyncio
-from support.programs import SLOW_CALLBACK
 from wsclient import CloseCause, InvalidURLError, websocket_connect
 from wsclient.testing import CertificateAuthority, WebSocketTestServer
 
