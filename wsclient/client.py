@@ -146,8 +146,8 @@ def websocket_connect(
             certificate of `tls` stay behind.
         session: use this session of aiohttp, and never close it; ``None`` uses a private one.
         local_addr: host and port to connect from; ``None`` leaves it to the system.
-        tls: certificates and checks for ``wss://``; ``None`` trusts certifi's roots, or does
-            what the connector of `session` does.
+        tls: certificates and checks for ``wss://``; ``None`` is ``TLSConfig()``, or what the
+            connector of `session` does.
         ssl: a context to use as it is; excludes `tls`.
         proxy_tls: certificates and checks for an https proxy; never the server's.
         use_fast_transport: whether to use the transports of the extra ``fast``, for this
